@@ -1,4 +1,5 @@
 import Ingest
+import Logic
 import Settings
 import Sources
 
@@ -15,8 +16,10 @@ enum DoctorSources {
                 return DoctorResult("sources", .failed, "\(source.name): \(fault)", hint: "see docs/sources.md")
             }
             guard case .postgres(let table) = source.connector else { continue }
+            var idPath: String?
+            if case .document(let settings) = source.logic { idPath = settings.mapping.id.text }
             do {
-                details.append("\(source.name): \(try PostgresSourceCheck.examine(table))")
+                details.append("\(source.name): \(try PostgresSourceCheck.examine(table, idPath: idPath))")
             } catch {
                 return DoctorResult(
                     "sources", .failed, "\(source.name): \(error)", hint: "see docs/sources.md, A table of Postgres")

@@ -16,6 +16,8 @@ struct CaptureAccess {
         ("datestyle", "ISO, YMD"), ("timezone", "UTC"), ("intervalstyle", "postgres"), ("extra_float_digits", "1"),
         ("bytea_output", "hex"), ("standard_conforming_strings", "on"), ("search_path", "pg_catalog"),
         ("xmloption", "content"), ("lc_monetary", "C"),
+        // Rows that a policy hides are an error then. The log has them, and a snapshot without them would delete their documents.
+        ("row_security", "off"),
     ]
     private static let passwordBytesMax = 4_096
 
@@ -54,6 +56,14 @@ struct CaptureAccess {
         try PostgresConnection(configuration, timeoutMilliseconds: connectMilliseconds)
     }
 
+    /// Ends a session of this role that waits: its process does not notice that nobody listens any more, and keeps its slot.
+    func end(process: Int?) {
+        guard let process, let connection = try? self.connection() else { return }
+        defer { connection.close() }
+        _ = try? connection.script(
+            "SELECT pg_terminate_backend(\(process))", operation: "end a session", timeoutMilliseconds: 5_000)
+    }
+
     /// A session for the log.
     func log() throws(PostgresError) -> ReplicationConnection {
         let connection = try ReplicationConnection(configuration, timeoutMilliseconds: connectMilliseconds)
@@ -69,15 +79,18 @@ struct CaptureAccess {
 /// Which server it is.
 struct ServerPlace {
     let identifier: String
+    /// A new one begins with every restore to an earlier place, and with every standby that takes over.
+    let timeline: Int64
     /// How far its log is.
     let end: UInt64
 
     init(_ log: ReplicationConnection) throws {
         let rows = try log.run("IDENTIFY_SYSTEM", operation: "identify the server", timeoutMilliseconds: 15_000)
         guard let row = rows.first, row.count >= 3, let identifier = row[0],
-            let end = row[2].flatMap({ PostgresText.position($0) })
-        else { throw CaptureError("the server does not say which it is") }
+            let timeline = row[1].flatMap({ Int64($0) }), let end = row[2].flatMap({ PostgresText.position($0) })
+        else { throw CaptureError("the server did not answer IDENTIFY_SYSTEM as expected") }
         self.identifier = identifier
+        self.timeline = timeline
         self.end = end
     }
 }
@@ -91,7 +104,9 @@ struct ExportedSnapshot {
     /// Making one waits for the transactions that run.
     private static let limit = 60_000
 
-    init(_ log: ReplicationConnection, slot: String, isTemporary: Bool) throws {
+    init(_ access: CaptureAccess, _ log: ReplicationConnection, slot: String, isTemporary: Bool) throws {
+        let process = try log.run(
+            "SELECT pg_backend_pid()", operation: "ask for the process", timeoutMilliseconds: 15_000)
         let rows: [[String?]]
         do throws(PostgresError) {
             rows = try log.run(
@@ -104,6 +119,7 @@ struct ExportedSnapshot {
                     "\(error.message): raise max_replication_slots on the server, or drop slots that nobody reads "
                         + "(pg_replication_slots); a snapshot needs one more for a while")
             case nil where error.kind == .timeout:
+                access.end(process: process.first?.first.flatMap { $0 }.flatMap { Int($0) })
                 throw CaptureError(
                     "no slot could be made within \(Self.limit / 1_000) s: it waits for transactions that run "
                         + "(pg_stat_activity, the oldest xact_start); end them, or wait")
@@ -112,7 +128,7 @@ struct ExportedSnapshot {
         }
         guard let row = rows.first, row.count >= 3, let position = row[1].flatMap({ PostgresText.position($0) }),
             let name = row[2]
-        else { throw CaptureError("the server made a slot and says nothing of its snapshot") }
+        else { throw CaptureError("the server did not answer CREATE_REPLICATION_SLOT as expected") }
         self.name = name
         self.position = position
     }

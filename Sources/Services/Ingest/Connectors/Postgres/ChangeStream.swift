@@ -18,6 +18,10 @@ struct StreamStep {
     /// Everything before this place was sent, and no transaction is open.
     var idleAt: UInt64?
     var wantsReply = false
+    /// The columns, where the log tells them.
+    var described: [LogRelation.Column]?
+    /// What was passed by.
+    var refusal: SourceRefusal?
 }
 
 /// Follows the log from where the slot stands. Confined to the connector's lane.
@@ -25,6 +29,11 @@ final class ChangeStream {
     private let log: ReplicationConnection
     private let declaration: PostgresDeclaration
     private var order: CaptureOrder
+    private let table: UInt32
+    /// The version of the snapshot's first rows: what was committed before is in them.
+    private let since: Int64
+    /// What of a transaction has arrived already.
+    private let part: CapturePart?
     /// Of our table; nil before the log describes it.
     private var relation: LogRelation?
     /// Up to where the log had been written when this began: a process before may have sent what lies before.
@@ -34,6 +43,9 @@ final class ChangeStream {
     private var isInTransaction = false
     /// Changes of the transaction at hand so far.
     private var count = 0
+    /// Whether the log was read as far as it was written at the beginning, or for a while, or a transaction was.
+    private(set) var isSettled = false
+    private let begun = ChangeStream.now()
     private(set) var walEnd: UInt64 = 0
     private var sent: UInt64 = 0
     private var sentAt: Int64 = 0
@@ -44,15 +56,28 @@ final class ChangeStream {
     private static let confirmLimit = 10_000
     private static let confirmMilliseconds: Int64 = 200
     private static let silenceMilliseconds: Int64 = 30_000
+    private static let settleMilliseconds: Int64 = 5_000
+    /// Of one change in the log. Far more than a broker takes.
+    private static let changeBytesMax = 64 << 20
 
-    init(_ access: CaptureAccess, _ declaration: PostgresDeclaration) throws {
+    /// - Parameter position: transactions that were committed before are not sent.
+    init(
+        _ access: CaptureAccess, _ declaration: PostgresDeclaration, _ state: CaptureState, from position: UInt64
+    ) throws {
         self.declaration = declaration
+        table = state.identity.table
+        since = state.version
+        part = state.part
         order = CaptureOrder(snapshot: declaration.snapshot)
         log = try access.log()
-        repeatedBelow = try ServerPlace(log).end
+        let place = try ServerPlace(log)
+        repeatedBelow = place.end
+        // Behind one name there may be several servers.
+        try CaptureContinuity.check(place, log, state, readTo: position, declaration)
         do throws(PostgresError) {
             try log.start(
-                "START_REPLICATION SLOT \(PostgresText.identifier(declaration.slot)) LOGICAL 0/0 (proto_version '1', "
+                "START_REPLICATION SLOT \(PostgresText.identifier(declaration.slot)) LOGICAL "
+                    + "\(PostgresText.position(position)) (proto_version '1', "
                     + "publication_names '\(PostgresText.identifier(declaration.publication))')",
                 timeoutMilliseconds: 30_000)
         } catch {
@@ -68,6 +93,13 @@ final class ChangeStream {
 
     func close() { log.close() }
 
+    /// How far the transaction at hand was read; nil between two.
+    var readPart: CapturePart? {
+        guard isInTransaction, count > 0 else { return nil }
+        let arrived = part?.commit == origin.commit ? part?.count ?? 0 : 0
+        return CapturePart(commit: origin.commit, count: max(count, arrived))
+    }
+
     // MARK: Confirming
 
     func confirm(_ position: UInt64, asksForReply: Bool) throws(PostgresError) {
@@ -78,24 +110,31 @@ final class ChangeStream {
         if unansweredSince == nil { unansweredSince = sentAt }
     }
 
-    /// Confirms what is new now and then, and asks the server how far it is: its answer shows a quiet database's log, which the slot
-    /// else would keep.
-    func confirmIfDue(_ position: UInt64, heartbeatMilliseconds: Int64) throws(PostgresError) {
-        let now = Self.now()
-        let asks = now - askedAt >= heartbeatMilliseconds
-        guard asks || (position > sent && now - sentAt >= Self.confirmMilliseconds) else { return }
-        try confirm(position, asksForReply: asks)
+    /// Whether it is time to confirm: what is new now and then, and whenever the server is to be asked.
+    func isToConfirm(_ position: UInt64, heartbeatMilliseconds: Int64) -> Bool {
+        isToAsk(heartbeatMilliseconds) || (position > sent && Self.now() - sentAt >= Self.confirmMilliseconds)
     }
+
+    /// Whether it is time to ask the server how far it is: its answer shows a quiet database's log, which the slot else would keep.
+    func isToAsk(_ heartbeatMilliseconds: Int64) -> Bool { Self.now() - askedAt >= heartbeatMilliseconds }
 
     // MARK: Reading
 
     /// - Returns: nil where nothing came within the limit.
     func next(_ events: RowEvents, timeoutMilliseconds: Int) throws -> StreamStep? {
-        guard let message = try log.next(timeoutMilliseconds: timeoutMilliseconds) else {
+        let received: ReplicationMessage?
+        do throws(PostgresError) { received = try log.next(timeoutMilliseconds: timeoutMilliseconds) } catch {
+            guard error.sqlState == "42704" else { throw error }
+            throw CaptureError(
+                "\(error.message): the log holds changes from before the publication was made; set \"snapshot\" to a higher "
+                    + "number, and they are passed by and the table is read anew")
+        }
+        if Self.now() - begun > Self.settleMilliseconds { isSettled = true }
+        guard let message = received else {
             // A machine that is gone without a word sends nothing, and takes what it is sent for a long while.
             if let since = unansweredSince, Self.now() - since > Self.silenceMilliseconds {
                 throw CaptureError(
-                    "the server has said nothing for \(Self.silenceMilliseconds / 1_000) s, though it was asked")
+                    "the server has not answered for \(Self.silenceMilliseconds / 1_000) s")
             }
             return nil
         }
@@ -106,9 +145,22 @@ final class ChangeStream {
             walEnd = max(walEnd, end)
             step.wantsReply = wantsReply
             if !isInTransaction { step.idleAt = end }
+            if end >= repeatedBelow { isSettled = true }
         case .data(let start, let end, let body):
             walEnd = max(walEnd, end)
             origin.position = start
+            guard body.count <= Self.changeBytesMax else {
+                // A table's number is behind the letter.
+                let number = body.dropFirst().prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+                guard number == table else { return step }
+                // It has a number as all changes have, so that those behind it keep theirs.
+                count += 1
+                step.refusal = SourceRefusal(
+                    place: "\(declaration.sqlName), log \(PostgresText.position(start))",
+                    reason: "a change of \(body.count) bytes, at most \(Self.changeBytesMax); its document stays as "
+                        + "it was")
+                return step
+            }
             try take(try LogMessage.parse(body), events, &step)
         }
         return step
@@ -117,7 +169,9 @@ final class ChangeStream {
     private func take(_ message: LogMessage, _ events: RowEvents, _ step: inout StreamStep) throws {
         switch message {
         case .begin(let commit, let microseconds, let transaction):
-            guard CaptureOrder.reaches(commit) else { throw CaptureError("the log is too long to be followed") }
+            guard CaptureOrder.reaches(commit) else {
+                throw CaptureError("the log's place is beyond what versions can hold")
+            }
             order.begin(commit: commit)
             (isInTransaction, count) = (true, 0)
             origin.commit = commit
@@ -127,14 +181,23 @@ final class ChangeStream {
         case .commit(let end):
             isInTransaction = false
             step.committed = end
+            isSettled = true
             walEnd = max(walEnd, end)
         case .relation(let described):
-            if described.schema == declaration.schema, described.table == declaration.table {
+            let isNamed = described.schema == declaration.schema && described.table == declaration.table
+            // What was committed before the snapshot is in it, whatever it was called then.
+            let isLate = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: origin.commit) > since
+            if described.id == table {
+                guard isNamed || !isLate else {
+                    throw CaptureError(
+                        "the table \(declaration.sqlName) that was read before is now \(described.schema).\(described.table): "
+                            + "rename it back, or declare the one that is to be read, with a higher \"snapshot\"")
+                }
                 relation = described
-            } else if relation?.id == described.id {
-                throw CaptureError(
-                    "\(declaration.sqlName) is now \(described.schema).\(described.table): declare that table, with a new "
-                        + "\"snapshot\", or rename it back")
+                step.described = described.columns
+            } else if isNamed, isLate {
+                throw CaptureSlot.lost(
+                    declaration, "\(declaration.sqlName) is another table than the one that was read before")
             }
         case .insert(let id, let new):
             guard let row = try row(id, new) else { return }
@@ -177,7 +240,8 @@ final class ChangeStream {
         }
         let (oldKey, newKey) = (events.key(of: before), events.key(of: after))
         guard let oldKey, oldKey != newKey else {
-            return add("u", before: old.isKey ? nil : before, after: after, key: newKey, events, &step)
+            // Without the old row: nobody here looks at it, and it would double the change.
+            return add("u", before: nil, after: after, key: newKey, events, &step)
         }
         // A changed key is another document.
         add("d", before: identity(before, old), after: nil, key: oldKey, events, &step)
@@ -203,8 +267,10 @@ final class ChangeStream {
         _ operation: String, before: CapturedRow?, after: CapturedRow?, key: [UInt8]?, _ events: RowEvents,
         _ step: inout StreamStep
     ) {
-        let id = "\(declaration.snapshot)-\(String(origin.commit, radix: 16))-\(count)"
+        let number = count
         count += 1
+        if let part, part.commit == origin.commit, number < part.count { return }
+        let id = "\(declaration.snapshot)-\(String(origin.commit, radix: 16))-\(number)"
         step.changes.append(
             CapturedChange(
                 value: events.value(operation, before: before, after: after, origin), key: key, id: Array(id.utf8),

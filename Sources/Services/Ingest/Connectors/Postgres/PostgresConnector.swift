@@ -15,24 +15,6 @@ package import Telemetry
 ///
 /// **Memory.** A transaction is handed on in pieces as it comes, however long it is; the server sends it once it is committed.
 package final class PostgresConnector: BatchConnector {
-    /// What bounds the reading. Times in milliseconds.
-    package struct Options: Sendable {
-        /// The file of the durable state.
-        package var statePath: String
-        /// Rows of one look at the table.
-        package var rowsMax = 500
-        /// Events, and bytes of them, of one batch.
-        package var eventsMax = 1_000
-        package var bytesMax = 1 << 20
-        /// How long a look at the log waits where there is nothing.
-        package var waitMilliseconds = 100
-        /// How often the server is asked how far it is, which also keeps the session alive.
-        package var heartbeatMilliseconds: Int64 = 10_000
-        package var connectMilliseconds = 10_000
-
-        package init(statePath: String) { self.statePath = statePath }
-    }
-
     private let declaration: PostgresDeclaration
     private let source: String
     private let options: Options
@@ -44,8 +26,11 @@ package final class PostgresConnector: BatchConnector {
     private var snapshot: TableSnapshot?
     private var stream: ChangeStream?
     private var events: RowEvents?
+    private var catalogue: CaptureCatalogue?
+    private var lookedAt: Int64 = 0
     /// When the log may be tried again while the table is read.
     private var followNotBefore: Int64 = 0
+    private var faultBeside = ""
     private static let followPauseNanoseconds: Int64 = 1_000_000_000
     /// Whether rows of the snapshot at hand may have been sent by a process before.
     private var isResumed = false
@@ -55,7 +40,10 @@ package final class PostgresConnector: BatchConnector {
     private var handedOver: Int64 = 0
     private var arrived: Int64 = 0
     private var milestones: [CaptureMilestone] = []
+    var milestoneCount: Int { milestones.count }
     private var confirmed: UInt64 = 0
+    /// Up to where this process has read the log; what lies before is in the topic, or on its way there.
+    private var readTo: UInt64 = 0
 
     /// - Throws: `FileError`; ``CaptureError`` where the state is in use.
     package init(
@@ -82,9 +70,10 @@ package final class PostgresConnector: BatchConnector {
     convenience init(
         _ declaration: PostgresDeclaration, _ context: ConnectorContext, metrics: MetricsRegistry, logger: Logger
     ) throws {
+        var options = Options(statePath: context.stateFolder + "/postgres.json")
+        options.idPath = context.idPath
         try self.init(
-            declaration, source: context.source.name.text,
-            options: Options(statePath: context.stateFolder + "/postgres.json"), metrics: metrics, logger: logger)
+            declaration, source: context.source.name.text, options: options, metrics: metrics, logger: logger)
     }
 
     // MARK: Reading
@@ -98,7 +87,9 @@ package final class PostgresConnector: BatchConnector {
             }
             if stream != nil { return try readLog(waitMilliseconds: options.waitMilliseconds) }
             try connect()
-            return SourceBatch()
+            var batch = SourceBatch()
+            batch.isConnecting = true
+            return batch
         } catch {
             disconnect()
             // The server's words may repeat parts of the connection string.
@@ -126,17 +117,23 @@ package final class PostgresConnector: BatchConnector {
                 followNotBefore = SystemClock.monotonicNanoseconds() + Self.followPauseNanoseconds
                 try follow()
             }
-            batch.events += try readLog(waitMilliseconds: 1).events
+            let beside = try readLog(waitMilliseconds: 1)
+            batch.events += beside.events
+            batch.refusals += beside.refusals
+            if !beside.isConnecting { faultBeside = "" }
         } catch {
             loseStream()
-            logger.info("the log cannot be read yet", ["error": declaration.dsn.scrubbed("\(error)")])
+            let fault = declaration.dsn.scrubbed("\(error)")
+            guard fault != faultBeside else { return }
+            faultBeside = fault
+            logger.warning("the log cannot be read while the table is", ["error": fault])
         }
     }
 
     private func readTable() throws -> SourceBatch {
         guard let snapshot, let events, let state else { return SourceBatch() }
         var batch = SourceBatch()
-        let rows = try snapshot.rows(after: readKey)
+        let (rows, isEnd) = try snapshot.rows(after: readKey)
         let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
         var origin = ChangeOrigin(
             position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
@@ -148,7 +145,7 @@ package final class PostgresConnector: BatchConnector {
             hand(over: value, key: key, id: Self.sum(key), of: state, to: &batch)
         }
         if let readKey, !rows.isEmpty { milestones.append(CaptureMilestone(event: handedOver, kind: .row(readKey))) }
-        guard rows.count < options.rowsMax else { return batch }
+        guard isEnd || rows.isEmpty else { return batch }
         // What was in the collection before and was not read now is not in the table any more.
         origin.version = state.version
         let end = events.value("t", before: nil, after: nil, origin)
@@ -180,17 +177,18 @@ package final class PostgresConnector: BatchConnector {
     }
 
     private func readLog(waitMilliseconds: Int) throws -> SourceBatch {
-        guard let stream, let events else { return SourceBatch() }
+        guard let stream else { return SourceBatch() }
         var batch = SourceBatch()
         var bytes = 0
         let end = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(waitMilliseconds)
         do {
+            try look()
             // Not for longer, whatever comes of other tables: acknowledgements are to be taken in between.
             while batch.events.count < options.eventsMax, bytes < options.bytesMax {
                 let left = end - SystemClock.monotonicNanoseconds() / 1_000_000
                 guard left > 0 else { break }
                 let wait = batch.events.isEmpty ? Int(left) : 0
-                guard let step = try stream.next(events, timeoutMilliseconds: wait) else { break }
+                guard let events, let step = try stream.next(events, timeoutMilliseconds: wait) else { break }
                 for change in step.changes {
                     handedOver += 1
                     bytes += change.value.count
@@ -199,21 +197,70 @@ package final class PostgresConnector: BatchConnector {
                             value: change.value, key: change.key, eventID: change.id, mayRepeat: change.mayRepeat,
                             position: SourcePosition(token: Array("\(handedOver)".utf8))))
                 }
-                if let end = step.committed {
-                    milestones.append(CaptureMilestone(event: handedOver, kind: .commit(end)))
-                }
+                if let refusal = step.refusal { batch.refusals.append(refusal) }
+                if let columns = step.described, isNew(columns) { try look(isForced: true) }
+                if let end = step.committed { note(commit: end) }
                 if let end = step.idleAt, milestones.isEmpty { confirmed = max(confirmed, end) }
                 try pass()
-                if step.wantsReply { try stream.confirm(confirmed, asksForReply: false) }
+                if step.wantsReply { try confirm(stream, asksForReply: false) }
             }
-            try stream.confirmIfDue(confirmed, heartbeatMilliseconds: options.heartbeatMilliseconds)
+            if !batch.events.isEmpty, let part = stream.readPart {
+                milestones.append(CaptureMilestone(event: handedOver, kind: .part(part)))
+            }
+            if stream.isToConfirm(confirmed, heartbeatMilliseconds: options.heartbeatMilliseconds) {
+                try confirm(stream, asksForReply: stream.isToAsk(options.heartbeatMilliseconds))
+            }
             lag.set(Double(stream.walEnd > confirmed ? stream.walEnd - confirmed : 0))
         } catch {
             // What was read before it goes on; the next look finds the same fault, or none.
             guard !batch.events.isEmpty else { throw error }
             loseStream()
         }
+        batch.isConnecting = batch.events.isEmpty && !stream.isSettled
         return batch
+    }
+
+    /// Notes that a transaction is at its end. Those without a change of the table do not add up while an event is on its way.
+    private func note(commit end: UInt64) {
+        readTo = max(readTo, end)
+        if let last = milestones.last, last.event == handedOver, case .commit = last.kind { milestones.removeLast() }
+        milestones.append(CaptureMilestone(event: handedOver, kind: .commit(end)))
+    }
+
+    /// Whether the log tells of other columns than the catalogue did.
+    private func isNew(_ columns: [LogRelation.Column]) -> Bool {
+        guard let known = catalogue?.columns else { return true }
+        return columns.map(\.name) != known.map(\.name) || columns.map(\.type) != known.map(\.type)
+    }
+
+    /// Looks at the catalogue again when it is time: for what was replaced, and for columns.
+    private func look(isForced: Bool = false) throws {
+        let now = SystemClock.monotonicNanoseconds() / 1_000_000
+        guard let state, isForced || now - lookedAt >= options.lookMilliseconds else { return }
+        lookedAt = now
+        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
+        do {
+            let connection = try access.connection()
+            defer { connection.close() }
+            describe(
+                try CaptureCatalogue(connection, declaration, .goingOn(state.identity), idPath: options.idPath),
+                database: events?.database ?? "")
+        } catch let error as PostgresError {
+            // The log tells whether the server is there.
+            logger.info("the catalogue cannot be read", ["error": declaration.dsn.scrubbed("\(error)")])
+        }
+    }
+
+    private func describe(_ found: CaptureCatalogue, database: String) {
+        if let catalogue, let changes = found.columnChanges(since: catalogue) {
+            logger.info("the table's columns changed", ["table": declaration.sqlName, "columns": changes])
+        }
+        catalogue = found
+        // The log may still hold values of types that no column has any more.
+        let kinds = (events?.kinds ?? [:]).merging(found.kinds) { _, new in new }
+        events = RowEvents(
+            source: source, database: database, schema: declaration.schema, table: declaration.table, keys: found.keys,
+            kinds: kinds)
     }
 
     // MARK: Acknowledgement
@@ -224,7 +271,17 @@ package final class PostgresConnector: BatchConnector {
         let before = confirmed
         try pass()
         // At once: this may be the last word before the process ends. A session that broke is noticed by the next look.
-        if confirmed > before, let stream { try? stream.confirm(confirmed, asksForReply: false) }
+        if confirmed > before, let stream { try? confirm(stream, asksForReply: false) }
+    }
+
+    /// Tells the slot what has arrived, once it is noted here: a slot that is further on then was moved by somebody else.
+    private func confirm(_ stream: ChangeStream, asksForReply: Bool) throws {
+        if var changed = state, confirmed > changed.confirmed {
+            changed.confirmed = confirmed
+            try changed.write(options.statePath)
+            state = changed
+        }
+        try stream.confirm(confirmed, asksForReply: asksForReply)
     }
 
     /// Notes what has arrived. What fails is done with the next call.
@@ -234,13 +291,17 @@ package final class PostgresConnector: BatchConnector {
         while count < milestones.count, milestones[count].event <= arrived {
             defer { count += 1 }
             switch milestones[count].kind {
-            case .commit(let end): confirmed = max(confirmed, end)
+            case .commit(let end):
+                confirmed = max(confirmed, end)
+                changed?.part = nil
+            case .part(let part): changed?.part = part
             case .row(let key): changed?.after = key
             case .snapshotComplete: changed?.isComplete = true
             }
         }
         guard count > 0 else { return }
-        if let changed, changed != state {
+        if var changed, changed != state {
+            changed.confirmed = max(changed.confirmed, confirmed)
             try changed.write(options.statePath)
             state = changed
         }
@@ -252,60 +313,49 @@ package final class PostgresConnector: BatchConnector {
     private func connect() throws {
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
         let connection = try access.connection()
-        let catalogue = try CaptureCatalogue(connection, declaration, creates: true)
+        if let bytes = try? CaptureSlot.lag(connection, declaration) { lag.set(bytes) }
+        if state == nil { state = try CaptureState.read(options.statePath) }
+        let known = try state.flatMap { try $0.isOutdated(by: declaration) ? nil : $0 }
+        let purpose: CaptureCatalogue.Purpose
+        if let known { purpose = .goingOn(known.identity) } else { purpose = .beginning }
+        let catalogue = try CaptureCatalogue(connection, declaration, purpose, idPath: options.idPath)
+        lookedAt = SystemClock.monotonicNanoseconds() / 1_000_000
         let database = try connection.script(
             "SELECT current_database()", operation: "ask for the database", timeoutMilliseconds: 5_000)
-        events = RowEvents(
-            source: source, database: database.first?.first.flatMap { $0 } ?? "", schema: declaration.schema,
-            table: declaration.table, keys: catalogue.keys, kinds: catalogue.kinds)
+        describe(catalogue, database: database.first?.first.flatMap { $0 } ?? "")
         let log = try access.log()
         // Not before: what it exports goes with it, and so does a slot that is temporary.
         defer { log.close() }
         let system = try ServerPlace(log)
-        if state == nil { state = try CaptureState.read(options.statePath) }
-        let isNew = try wantsNewSnapshot(system)
+        let slot = try CaptureSlot.read(connection, declaration)
+        try slot?.checkFree(declaration)
         var exported: ExportedSnapshot?
-        if let slot = try CaptureSlot.read(connection, declaration) {
-            try slot.checkFree(declaration)
-            if slot.isLost {
-                guard isNew else {
-                    throw CaptureSlot.lost(declaration, "the server gave up the slot \(declaration.slot)")
-                }
+        if var known {
+            try CaptureContinuity.check(system, log, known, readTo: max(known.confirmed, readTo), declaration)
+            try CaptureSlot.check(slot, readTo: known.confirmed, declaration)
+            confirmed = max(confirmed, known.confirmed)
+            if known.timeline != system.timeline {
+                known.timeline = system.timeline
+                try known.write(options.statePath)
+            }
+            state = known
+            if isSnapshotHandedOver { return try follow() }
+        } else if slot?.isLost ?? true {
+            if slot != nil {
                 try log.run(
                     "DROP_REPLICATION_SLOT \(PostgresText.identifier(declaration.slot))", operation: "drop the slot",
                     timeoutMilliseconds: 15_000)
-                exported = try ExportedSnapshot(log, slot: declaration.slot, isTemporary: false)
             }
-        } else {
-            guard isNew else { throw CaptureSlot.lost(declaration, "the slot \(declaration.slot) is gone") }
-            exported = try ExportedSnapshot(log, slot: declaration.slot, isTemporary: false)
+            exported = try ExportedSnapshot(access, log, slot: declaration.slot, isTemporary: false)
         }
-        guard isNew || !isSnapshotHandedOver else { return try follow() }
-        let view = try exported ?? ExportedSnapshot(log, slot: access.temporarySlot, isTemporary: true)
-        guard CaptureOrder.reaches(view.position) else { throw CaptureError("the log is too long to be followed") }
+        let view = try exported ?? ExportedSnapshot(access, log, slot: access.temporarySlot, isTemporary: true)
+        guard CaptureOrder.reaches(view.position) else {
+            throw CaptureError("the log's place is beyond what versions can hold")
+        }
         snapshot = try TableSnapshot(
-            view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax)
-        try beginSnapshot(system, at: view.position, isNew: isNew)
-    }
-
-    /// Whether the declaration asks for a snapshot that was not begun.
-    ///
-    /// - Throws: ``CaptureError`` where what was read before cannot be gone on with.
-    private func wantsNewSnapshot(_ system: ServerPlace) throws -> Bool {
-        guard let state, state.snapshot >= declaration.snapshot else { return true }
-        guard state.snapshot == declaration.snapshot else {
-            throw CaptureError(
-                "snapshot \(state.snapshot) was read before, and \(declaration.snapshot) is declared: set \"snapshot\" back to "
-                    + "\(state.snapshot), or to a higher number for a new one")
-        }
-        guard state.system == system.identifier else {
-            throw CaptureSlot.lost(declaration, "this is another database server than the one that was read before")
-        }
-        guard (state.schema, state.table) == (declaration.schema, declaration.table) else {
-            throw CaptureError(
-                "what was read before is \(state.schema).\(state.table): give the source of another table another name")
-        }
-        return false
+            view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax,
+            bytesMax: options.rangeBytesMax)
+        try beginSnapshot(system, at: view.position, isNew: known == nil)
     }
 
     /// Whether all of the snapshot has arrived, or is on its way there.
@@ -321,10 +371,13 @@ package final class PostgresConnector: BatchConnector {
         if isNew {
             let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position)
             let begun = CaptureState(
-                system: system.identifier, schema: declaration.schema, table: declaration.table,
-                snapshot: declaration.snapshot, version: version)
+                system: system.identifier, timeline: system.timeline, confirmed: position,
+                identity: catalogue?.identity ?? CaptureIdentity(table: 0, publication: 0, membership: 0),
+                schema: declaration.schema, table: declaration.table, snapshot: declaration.snapshot, version: version)
             try begun.write(options.statePath)
             state = begun
+            // The snapshot has what was committed before, so the log is read from there, even where the slot is older.
+            confirmed = position
         }
         isResumed = !isNew
         // What this process read is on its way, though it may not have arrived yet.
@@ -338,7 +391,8 @@ package final class PostgresConnector: BatchConnector {
     }
 
     private func follow() throws {
+        guard let state else { return }
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
-        stream = try ChangeStream(access, declaration)
+        stream = try ChangeStream(access, declaration, state, from: max(confirmed, state.confirmed))
     }
 }

@@ -9,6 +9,7 @@ final class TableSnapshot {
     private let declaration: PostgresDeclaration
     private let catalogue: CaptureCatalogue
     private let rowsMax: Int
+    private let bytesMax: Int
 
     private static let limit = 60_000
 
@@ -17,13 +18,14 @@ final class TableSnapshot {
     /// - Parameter connection: in no transaction; from now on it is this object's.
     init(
         _ name: String, at position: UInt64, _ connection: PostgresConnection, _ declaration: PostgresDeclaration,
-        _ catalogue: CaptureCatalogue, rowsMax: Int
+        _ catalogue: CaptureCatalogue, rowsMax: Int, bytesMax: Int
     ) throws(PostgresError) {
         self.position = position
         self.connection = connection
         self.declaration = declaration
         self.catalogue = catalogue
         self.rowsMax = rowsMax
+        self.bytesMax = bytesMax
         try connection.script(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", operation: "begin the snapshot",
             timeoutMilliseconds: Self.limit)
@@ -32,8 +34,11 @@ final class TableSnapshot {
             timeoutMilliseconds: Self.limit)
     }
 
-    /// The rows behind the one of a key; fewer than `rowsMax` at the table's end.
-    func rows(after key: [String]?) throws(PostgresError) -> [CapturedRow] {
+    /// The rows behind the one of a key, and whether they are the table's last.
+    ///
+    /// The server counts what the rows take there, where large values are packed and lie apart, and sends no more than fits;
+    /// one row it always sends.
+    func rows(after key: [String]?) throws(PostgresError) -> (rows: [CapturedRow], isEnd: Bool) {
         let keys = catalogue.keys.map { PostgresText.identifier($0) }.joined(separator: ", ")
         var conditions: [String] = []
         if let condition = catalogue.condition { conditions.append("(\(condition))") }
@@ -43,14 +48,24 @@ final class TableSnapshot {
         }
         let columns = catalogue.columns
         let names = columns.map { PostgresText.identifier($0.name) }.joined(separator: ", ")
-        let sql =
-            "SELECT \(names) FROM \(declaration.sqlName)"
-            + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND "))
-            + " ORDER BY \(keys) LIMIT \(rowsMax)"
+        let size = columns.map { "coalesce(pg_column_size(\(PostgresText.identifier($0.name))), 0)" }
+        // Names that no column is likely to have.
+        let sql = """
+            SELECT \(names), "medallion's count" FROM (
+                SELECT \(names), count(*) OVER () AS "medallion's count", sum("medallion's size") OVER (
+                    ORDER BY \(keys) ROWS UNBOUNDED PRECEDING) - "medallion's size" AS "medallion's sum"
+                FROM (SELECT \(names), \(size.joined(separator: " + "))::bigint AS "medallion's size"
+                    FROM \(declaration.sqlName)
+                    \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
+                    ORDER BY \(keys) LIMIT \(rowsMax)) candidates) counted
+            WHERE "medallion's sum" < \(bytesMax) ORDER BY \(keys)
+            """
         let rows = try connection.script(sql, operation: "read the table", timeoutMilliseconds: Self.limit)
-        return rows.map { row in
-            CapturedRow(columns: columns, values: row.map { Self.value($0) })
+        let count = rows.first?.last.flatMap { $0 }.flatMap { Int($0) } ?? 0
+        let captured = rows.map { row in
+            CapturedRow(columns: columns, values: row.dropLast().map { Self.value($0) })
         }
+        return (captured, rows.count == count && count < rowsMax)
     }
 
     private static func value(_ text: String?) -> LogValue {
