@@ -1,10 +1,7 @@
-import Bytes
-import Files
 import PlatformTesting
 import Postgres
 import PostgresTesting
 import Sources
-import Telemetry
 import Testing
 
 @testable import Ingest
@@ -27,7 +24,7 @@ struct PostgresLossTests {
         return words
     }
 
-    private func scene() throws -> CaptureScene {
+    private func readScene() throws -> CaptureScene {
         let scene = try CaptureScene()
         scene.options.idPath = "id"
         try scene.run("INSERT INTO things SELECT n, 'n' || n FROM generate_series(1, 20) n")
@@ -54,7 +51,7 @@ struct PostgresLossTests {
 
     @Test("a slot that somebody made again is not gone on with")
     func slotMadeAgain() throws {
-        let scene = try scene()
+        let scene = try readScene()
         try scene.kill()
         try dropSlot(scene)
         try scene.run("DELETE FROM things WHERE id < 5; INSERT INTO things VALUES (99, 'unseen')")
@@ -66,7 +63,7 @@ struct PostgresLossTests {
 
     @Test("a server whose log ends before the place it was read to, or is on another timeline, is not gone on with")
     func restoredServer() throws {
-        let scene = try scene()
+        let scene = try readScene()
         for _ in 0..<5 { try scene.step() }
         try scene.kill()
         let path = scene.options.statePath
@@ -111,7 +108,7 @@ struct PostgresLossTests {
 
     @Test("a table that was replaced by another of its name is noticed, at once and at the next start")
     func tableReplaced() throws {
-        let scene = try scene()
+        let scene = try readScene()
         try scene.kill()
         try scene.run(
             """
@@ -139,7 +136,7 @@ struct PostgresLossTests {
 
     @Test("a table that has another name now is found under it")
     func tableRenamed() throws {
-        let scene = try scene()
+        let scene = try readScene()
         try scene.kill()
         try scene.run("ALTER TABLE things RENAME TO goods")
         #expect(fault(scene).contains("is now public.goods"))
@@ -149,7 +146,7 @@ struct PostgresLossTests {
 
     @Test("a publication that was without the table, was made again or is gone is noticed, also while it is followed")
     func publicationChanged() throws {
-        let scene = try scene()
+        let scene = try readScene()
         scene.options.lookMilliseconds = 0
         try scene.kill()
         let name = scene.declaration.publication
