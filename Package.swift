@@ -136,7 +136,8 @@ let package = Package(
         module(
             "Services", "Ingest",
             uses: services + [
-                "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "JSONScan", "Files", "Gzip", "Zstd",
+                "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "Postgres", "JSONScan", "Files", "Gzip",
+                "Zstd",
             ]),
         module(
             "Services", "Simulator",
@@ -349,6 +350,7 @@ let package = Package(
             "IngestTests",
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
+                "PostgresTesting", "Postgres", "Sources", "JSONScan",
                 "ServiceLifecycle", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),
@@ -372,7 +374,8 @@ let package = Package(
             uses: [
                 "API", "Answering", "Text", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest",
                 "IngestTesting",
-                "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "Records", "Retrieval",
+                "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "PostgresTesting", "Records",
+                "Retrieval",
                 "ServiceLifecycle", "Sources", "Store", "Telemetry", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
@@ -383,7 +386,8 @@ let package = Package(
                 "hand-written.jsonl", "page_away.py", "page_browser.py", "page_stories.py",
             ],
             uses: [
-                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
+                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "PostgresTesting", "Processes",
+                "Concurrency",
                 "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "ObjectStorage", "Postgres", "Records", "Lake",
                 "Settings", "Files", "Zstd", "JSONScan", "Bytes",
             ]),

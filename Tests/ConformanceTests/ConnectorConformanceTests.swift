@@ -70,17 +70,19 @@ import Testing
 final class Follower {
     enum Kind: CaseIterable, Sendable {
         case files
+        case postgres
         case serverSentEvents
         /// Of tests; its place is in the topic's records, and it is read in batches.
         case numbers
 
-        var keepsItsPlace: Bool { self == .files }
+        var keepsItsPlace: Bool { self == .files || self == .postgres }
     }
 
     private(set) var events: [[UInt8]]
     private let folder: TemporaryFolder
     private let configuration: ProducerConfiguration
     private let kind: Kind
+    private var table: CapturedTable?
 
     init(_ kind: Kind, _ configuration: ProducerConfiguration) throws {
         self.kind = kind
@@ -91,13 +93,18 @@ final class Follower {
             events = []
             try Folder.create(folder.file("in"))
             try write(0..<120)
+        case .postgres:
+            events = []
+            table = try CapturedTable(folder)
+            try write(0..<120)
         case .serverSentEvents: events = (1...400).map(ScriptedSource.payload)
         case .numbers: events = (1...120).map { Array("\($0)".utf8) }
         }
     }
 
-    /// Files in the order of their names, of seven lines each.
+    /// Files in the order of their names, of seven lines each; or changes of a table.
     private func write(_ numbers: Range<Int>) throws {
+        if let table { return events += try table.write(numbers) }
         let lines = numbers.map { #"{"id":"d\#($0 % 11)","n":\#($0)}"# }
         events += lines.map { Array($0.utf8) }
         for start in stride(from: 0, to: lines.count, by: 7) {
@@ -106,9 +113,10 @@ final class Follower {
         }
     }
 
-    private func maker() -> @Sendable () throws -> any SourceConnector {
+    private func maker() throws -> @Sendable () throws -> any SourceConnector {
         let count = events.count
         switch kind {
+        case .postgres: return try #require(table).maker()
         case .files:
             var options = FilesConnector.Options(
                 folder: folder.file("in"), statePath: folder.file("state/files.jsonl"))
@@ -133,7 +141,7 @@ final class Follower {
     func live(in scene: ProducerScene, until heard: Int?, more: Int = 0) async throws {
         if more > 0 { try write(events.count..<events.count + more) }
         let stop = StopSignal()
-        let make = maker()
+        let make = try maker()
         let service = ConnectorService(
             source: "numbers", configuration: scene.configuration, metrics: MetricsRegistry(),
             logger: Logger("test", level: .error)

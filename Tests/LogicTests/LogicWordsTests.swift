@@ -36,7 +36,7 @@ import Testing
             { $0.contentCharactersMax = 60 }, { $0.duplicates = .init(offsets: 1) },
             { $0.passages = .init(weightMax: 50) },
             { $0.mapping.url = name }, { $0.mapping.lang = name }, { $0.mapping.time = name }, { $0.mapping.id = name },
-            { $0.mapping.truncated = name }, { $0.mapping.deleted = name },
+            { $0.mapping.truncated = name }, { $0.mapping.deleted = name }, { $0.envelope = .debezium },
         ] {
             var other = plain
             edit(&other)

@@ -9,168 +9,6 @@ import Testing
 
 @testable import Sources
 
-/// Declarations as people write them, right and wrong.
-enum Declarations {
-    static let files = #"{"type":"files","folder":"/data/products"}"#
-    static let document = #"{"type":"document","fields":{"id":"sku","text":"body"}}"#
-    static let change = #"{"type":"recent_change"}"#
-
-    static func source(
-        _ name: String = "products", connector: String = files, logic: String = document, more: String = ""
-    ) -> String {
-        #"{"name":"\#(name)","connector":\#(connector),"logic":\#(logic)\#(more.isEmpty ? "" : "," + more)}"#
-    }
-
-    static func file(_ sources: String...) -> String { #"{"sources":[\#(sources.joined(separator: ","))]}"# }
-
-    private static func logic(_ fields: String, _ more: String = "") -> String {
-        #"{"type":"document","fields":\#(fields)\#(more)}"#
-    }
-
-    private static func attributes(_ text: String) -> String {
-        source(more: #""collection":{"attributes":\#(text)}"#)
-    }
-
-    static let accepted: [String] = [
-        file(source()),
-        #"{"$schema":"./schemas/sources.schema.json","sources":[\#(source())]}"#,
-        file(source("a"), source("b")),
-        file(source("a"), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)),
-        file(
-            source(
-                "a", more: #""tenant":"t","topic":"x","gold_topic":"y","collection":{"name":"c","retention_days":30}"#)),
-        file(source(connector: #"{"type":"none"}"#)),
-        file(source(connector: #"{"type":"none"}"#, logic: change)),
-        file(source(connector: #"{"type":"sse","url":"https://h/s?x=1"}"#, logic: change)),
-        file(
-            source(
-                connector:
-                    #"{"type":"files","folder":"data","poll_seconds":0.5,"settle_seconds":1,"line_bytes_max":1024,"files_max":1}"#
-            )),
-        file(
-            source(
-                connector: #"{"type":"none"}"#,
-                logic:
-                    #"{"type":"recent_change","code_version":2,"template":"{title}","wikis":["enwiki"],"types":["edit"],"namespaces":[0,-1],"drops_bots":true,"content_characters_max":50,"duplicates_offsets":0,"duplicates_milliseconds":1}"#
-            )),
-        file(
-            source(
-                logic: logic(
-                    #"{"id":"a.b","version":"v","title":"t","text":["t","b"],"url":"u","lang":"l","time":"d","deleted":"x","truncated":"y.z"}"#,
-                    #","code_version":1,"content_characters_max":100000,"duplicates_offsets":5,"duplicates_milliseconds":5,"passage_weight_max":100,"passage_overlap":20"#
-                ))),
-        file(
-            attributes(
-                #"{"price":{"type":"number","path":"price.amount","filter":false},"in_stock":{"type":"bool"},"made":{"type":"time"},"n":{"type":"integer"},"s":{"type":"string"}}"#
-            )),
-    ]
-
-    /// Refused by parser and schema alike, with the place that the parser names.
-    static let refused: [(text: String, place: String)] = [
-        ("[]", "the file"), ("{}", "the file"), (#"{"sources":[]}"#, "sources"), (#"{"sources":{}}"#, "sources"),
-        (#"{"sources":[\#(source())],"source":1}"#, "the file"),
-        (file("1"), "sources[0]"), (file("{}"), "sources[0]"),
-        (file(source("")), "sources[0].name"), (file(source("a b")), "sources[0].name"),
-        (file(source("..")), "sources[0].name"), (file(source("ü")), "sources[0].name"),
-        (file(source(String(repeating: "a", count: 250))), "sources[0].name"),
-        (file(source("a"), source(more: #""extra":1"#)), "sources[1]"),
-        (file(source(more: #""tenant":"""#)), "sources[0].tenant"),
-        (file(source(more: #""topic":"a/b""#)), "sources[0].topic"),
-        (file(source(more: #""gold_topic":7"#)), "sources[0].gold_topic"),
-        (file(source(connector: "{}")), "sources[0].connector"),
-        (file(source(connector: #"{"type":"ftp"}"#)), "sources[0].connector.type"),
-        (file(source(connector: #"{"type":"files"}"#)), "sources[0].connector"),
-        (file(source(connector: #"{"type":"none","folder":"x"}"#)), "sources[0].connector"),
-        (file(source(connector: #"{"type":"files","folder":""}"#)), "sources[0].connector.folder"),
-        (file(source(connector: #"{"type":"files","folder":"/"}"#)), "sources[0].connector.folder"),
-        (file(source(connector: #"{"type":"files","folder":"a/../b"}"#)), "sources[0].connector.folder"),
-        (file(source(connector: #"{"type":"files","folder":".."}"#)), "sources[0].connector.folder"),
-        (
-            file(source(connector: #"{"type":"files","folder":"a","poll_seconds":0}"#)),
-            "sources[0].connector.poll_seconds"
-        ),
-        (file(source(connector: #"{"type":"files","folder":"a","files_max":1.5}"#)), "sources[0].connector.files_max"),
-        (
-            file(source(connector: #"{"type":"files","folder":"a","line_bytes_max":2000000}"#)),
-            "sources[0].connector.line_bytes_max"
-        ),
-        (file(source(connector: #"{"type":"sse","url":"ftp://h"}"#, logic: change)), "sources[0].connector.url"),
-        (file(source(connector: #"{"type":"sse","url":"http:///x"}"#, logic: change)), "sources[0].connector.url"),
-        (file(source(connector: #"{"type":"sse","url":"http://h"}"#)), "sources[0]"),
-        (file(source(logic: change)), "sources[0]"),
-        (file(source(logic: "7")), "sources[0].logic"), (file(source(logic: "{}")), "sources[0].logic"),
-        (file(source(logic: #"{"type":"row"}"#)), "sources[0].logic.type"),
-        (file(source(logic: #"{"type":"document"}"#)), "sources[0].logic"),
-        (file(source(logic: logic(#"{"id":"a"}"#))), "sources[0].logic.fields"),
-        (file(source(logic: logic(#"{"id":"a","text":[]}"#))), "sources[0].logic.fields.text"),
-        (file(source(logic: logic(#"{"id":"a.","text":"b"}"#))), "sources[0].logic.fields.id"),
-        (file(source(logic: logic(#"{"id":"a.b.c.d.e.f.g.h.i","text":"b"}"#))), "sources[0].logic.fields.id"),
-        (file(source(logic: logic(#"{"id":"a","text":"b","name":"c"}"#))), "sources[0].logic.fields"),
-        // Offsets of several topic partitions tell nothing of what is older.
-        (file(source(logic: logic(#"{"id":"a","text":"b","truncated":"c"}"#))), "sources[0].logic.fields"),
-        (
-            file(source(logic: logic(#"{"id":"a","text":"b","version":"v","truncated":true}"#))),
-            "sources[0].logic.fields.truncated"
-        ),
-        (
-            file(source(logic: logic(#"{"id":"a","text":"b"}"#, #","content_characters_max":49"#))),
-            "sources[0].logic.content_characters_max"
-        ),
-        (file(source(logic: logic(#"{"id":"a","text":"b"}"#, #","code_version":2"#))), "sources[0].logic.code_version"),
-        (
-            file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","wikis":[""]}"#)),
-            "sources[0].logic.wikis[0]"
-        ),
-        (
-            file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","namespaces":["0"]}"#)),
-            "sources[0].logic.namespaces[0]"
-        ),
-        (file(attributes(#"{"Price":{"type":"number"}}"#)), "sources[0].collection.attributes.Price"),
-        (file(attributes(#"{"price":{"type":"money"}}"#)), "sources[0].collection.attributes.price.type"),
-        (file(attributes(#"{"price":{}}"#)), "sources[0].collection.attributes.price"),
-        (file(attributes(#"{"lang":{"type":"string"}}"#)), "sources[0].collection.attributes.lang"),
-        (
-            file(attributes(#"{"price":{"type":"number","filter":1}}"#)),
-            "sources[0].collection.attributes.price.filter"
-        ),
-        (
-            file(
-                source(
-                    connector: #"{"type":"none"}"#, logic: change,
-                    more: #""collection":{"attributes":{"a":{"type":"bool"}}}"#)),
-            "sources[0].collection.attributes"
-        ),
-    ]
-
-    /// What only the parser can say.
-    static let refusedByParser: [(text: String, place: String)] = [
-        ("{", "the file"), (#"{"sources":[\#(source())],"sources":[\#(source())]}"#, "the file"),
-        (file(source("a"), source("a", more: #""topic":"x","collection":{"name":"c"}"#)), "sources[1].name"),
-        (file(source("a"), source("b", more: #""topic":"a""#)), "sources[1].topic"),
-        (file(source("a"), source("b", more: #""topic":"a.gold""#)), "sources[1].topic"),
-        (file(source("a", more: #""gold_topic":"a""#)), "sources[0].gold_topic"),
-        (file(source("a"), source("b", more: #""collection":{"name":"a"}"#)), "sources[1].collection"),
-        (
-            file(
-                source("a", more: #""tenant":"t""#), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)),
-            "sources[1].collection"
-        ),
-        (file(source(String(repeating: "a", count: 248))), "sources[0]"),
-        (
-            file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","template":"{x}"}"#)),
-            "sources[0].logic.template"
-        ),
-        (
-            file(source(logic: logic(#"{"id":"\#(String(repeating: "ü", count: 200))","text":"b"}"#))),
-            "sources[0].logic.fields.id"
-        ),
-        (
-            file(source(logic: logic(#"{"id":"a","text":"b","version":"v","truncated":"deleted"}"#))),
-            "sources[0].logic.fields.truncated"
-        ),
-    ]
-}
-
 @Suite struct SourcesFileTests {
     static func parse(_ text: String) throws(DeclarationError) -> [SourceDeclaration] {
         guard let template = try? TextTemplate("{title}") else { return [] }
@@ -219,6 +57,29 @@ enum Declarations {
         }
         #expect(settings.wikis == ["dewiki"] && settings.dropsBots)
         #expect(change.collection.attributes.map(\.name.text).contains("is_bot"))
+    }
+
+    @Test("a table's names follow from it, and a relative password file begins at the file's own folder")
+    func table() throws {
+        let text = Declarations.file(
+            Declarations.source(
+                connector:
+                    #"{"type":"postgres","dsn":"host=db","table":"Blog.Articles","password_file":"secrets/shop"}"#,
+                logic: Declarations.debezium))
+        let source = try #require(try Self.parse(text).first)
+        #expect(
+            source.connector
+                == .postgres(
+                    PostgresDeclaration(
+                        dsn: "host=db", password: .file("/etc/medallion/secrets/shop"), schema: "Blog",
+                        table: "Articles",
+                        slot: "medallion_blog_articles", publication: "medallion_blog_articles", snapshot: 1)))
+        #expect(source.connector.members?.look().map(\.place) == ["password_file"])
+        let other = Declarations.file(
+            Declarations.source(
+                connector: Declarations.postgres(#","password_env":"NO_SUCH_VARIABLE_HERE""#),
+                logic: Declarations.debezium))
+        #expect(try Self.parse(other).first?.connector.members?.look().map(\.place) == ["password_env"])
     }
 
     @Test("a relative folder begins at the file's own")

@@ -46,6 +46,25 @@ enum DocumentSource {
         #expect(try driver.silver.count == 2)
     }
 
+    /// Kafka's mark that a key is gone, behind the deletion that says the same.
+    @Test func tombstonesOfAnEnvelopeAreNothing() throws {
+        var enveloped = try DocumentSource.settings()
+        enveloped.envelope = .debezium
+        var driver = try ProcessorDriver([.document(enveloped), .document(DocumentSource.settings())])
+        driver.key = Array(#"{"id":"a"}"#.utf8)
+        let put = try driver.feed(#"{"op":"c","before":null,"after":{"id":"a","name":"n","text":"A lamp"}}"#)
+        let deletion = try driver.feed(#"{"op":"d","before":{"id":"a"},"after":null}"#)
+        let tombstone = try driver.feed(nil)
+        let message = try driver.feed(#"{"op":"m","message":{"prefix":"p","content":""}}"#)
+        #expect(put.isAccepted && deletion.isAccepted && tombstone.isAccepted && message.isAccepted)
+        let lines = driver.processor.generations.map(\.lines)
+        #expect(lines[0].silverCount == 2 && lines[0].quarantineCount == 0)
+        #expect(driver.processor.canaryCount == 2 && driver.processor.bronzeCount == 4)
+        // Other logic of the topic goes by its own rules.
+        #expect(lines[1].silverCount == 0 && lines[1].quarantineCount == 4)
+        #expect(lines[1].rejects[.nullPayload] == 1)
+    }
+
     @Test func envelopeRulesHold() throws {
         var driver = try ProcessorDriver([.document(DocumentSource.settings())])
         let large = #"{"id":"a","text":"\#(String(repeating: "x", count: RecordProcessor.valueBytesMax))"}"#

@@ -4,6 +4,8 @@ package import Bytes
 package struct PostgresConfiguration: Sendable {
     /// A connection string or URI as libpq knows them (PostgreSQL manual, 32.1.1).
     package var dsn: SecretURL
+    /// In place of the one in the connection string, if there is one; so that a string may be shown and its password kept elsewhere.
+    package var password: PostgresPassword?
     /// Shown in `pg_stat_activity`.
     package var applicationName: String
     /// Server settings of the session, set by `set_config` right after the connection is made.
@@ -23,6 +25,21 @@ package struct PostgresConfiguration: Sendable {
         self.applicationName = applicationName
         self.sessionSettings = sessionSettings
     }
+}
+
+/// A password, which nothing shows but the client that connects.
+package struct PostgresPassword: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    let revealed: String
+
+    package init(_ text: String) { revealed = text }
+
+    package var description: String { "***" }
+    package var debugDescription: String { description }
+
+    /// So that dump(_:) shows no more than the rest.
+    package var customMirror: Mirror { Mirror(self, children: ["password": description]) }
 }
 
 /// A moment after which a call gives up.

@@ -120,13 +120,18 @@ enum ConnectionSteps {
     }
 
     /// Connects without blocking beyond the deadline; the returned connection is in non-blocking mode.
+    ///
+    /// - Parameter more: further keywords of libpq, which win over those of the connection string.
     static func connect(
-        _ configuration: PostgresConfiguration, server: String, deadline: Deadline
+        _ configuration: PostgresConfiguration, server: String, deadline: Deadline, more: [(String, String)] = []
     ) throws(PostgresError) -> OpaquePointer {
-        let pairs = [
+        var pairs = [
             ("dbname", configuration.dsn.revealed), ("fallback_application_name", configuration.applicationName),
             ("client_encoding", "UTF8"),
         ]
+        // Of a keyword that is given twice the later one counts, behind the string's own.
+        if let password = configuration.password { pairs.append(("password", password.revealed)) }
+        pairs += more
         guard let connection = start(pairs) else {
             throw PostgresError(kind: .connect, operation: "connect", server: server, message: "out of memory")
         }

@@ -1,4 +1,3 @@
-import Glibc
 import Hashing
 import JSONScan
 package import Lake
@@ -43,6 +42,7 @@ package struct RecordProcessor: ~Copyable {
         fileprivate let limits: DuplicateWindow.Limits
         fileprivate let followsRedrives: Bool
         fileprivate let followsMarks: Bool
+        fileprivate let passesTombstones: Bool
 
         fileprivate init(_ number: Int64, _ logic: Logic) {
             let settings = logic.settings
@@ -51,6 +51,7 @@ package struct RecordProcessor: ~Copyable {
             limits = settings.duplicates
             followsRedrives = settings.followsRedrives
             followsMarks = settings.followsRepeatMarks
+            passesTombstones = settings.passesTombstones
         }
 
         fileprivate mutating func apply(
@@ -97,6 +98,8 @@ package struct RecordProcessor: ~Copyable {
     package private(set) var bronzeCount = 0
     /// Duplicates by the logic of the first generation.
     package private(set) var duplicateCount = 0
+    /// Records that are about nothing by the logic of the first generation: canaries of the source, and what an envelope holds beside
+    /// documents.
     package private(set) var canaryCount = 0
     package private(set) var gold: [GoldEntry] = []
     /// The ids of the documents in ``gold``, one behind the other.
@@ -210,15 +213,15 @@ package struct RecordProcessor: ~Copyable {
         guard let value = record.value else {
             appendBronze(record, embedsValue: false)
             if isDuplicate() { return .duplicate }
-            return reject(record, Rejection(.nullPayload), eventID: nil, embedsValue: false)
+            return passTombstone(record)
         }
         try hasher.appendHexDigest(of: value, to: &digest)
         let error = parser.parseObject(value)
-        let embedsValue = error == nil && Self.isOnOneLine(value)
+        let embedsValue = error == nil && RecordText.isOnOneLine(value)
         appendBronze(record, embedsValue: embedsValue)
         if let error {
             if isDuplicate() { return .duplicate }
-            return reject(record, Self.rejection(error, value), eventID: nil, embedsValue: false)
+            return reject(record, Rejection(error, value), eventID: nil, embedsValue: false)
         }
         let id = frame.eventID.flatMap { eventID(at: $0) }
         if let id { findDuplicates(id, record) }
@@ -233,7 +236,25 @@ package struct RecordProcessor: ~Copyable {
         if let object = frame.object, parser.field(object.field).kind != .object {
             return reject(record, Rejection(object.rule), eventID: id, embedsValue: embedsValue)
         }
+        let passedOver = passedOverCount
         try deriveAll(record, embedsValue: embedsValue)
+        canaryCount += passedOverCount - passedOver
+        return .accepted
+    }
+
+    /// By the first generation, in place: a copy of it would have its buffers copied when they are written.
+    private var passedOverCount: Int { generations.isEmpty ? 0 : generations[0].lines.passedOverCount }
+
+    /// A record without a value: each generation decides whether that is one too many or just nothing.
+    private mutating func passTombstone(_ record: borrowing SourceRecord) -> RecordOutcome {
+        guard generations.contains(where: \.passesTombstones) else {
+            return reject(record, Rejection(.nullPayload), eventID: nil, embedsValue: false)
+        }
+        if generations[0].passesTombstones && !generations[0].leavesOut { canaryCount += 1 }
+        for index in generations.indices where !generations[index].leavesOut && !generations[index].passesTombstones {
+            generations[index].reject(
+                record, Rejection(.nullPayload), eventID: nil, bronzeSHA256: nil, embedsValue: false)
+        }
         return .accepted
     }
 
@@ -343,12 +364,6 @@ package struct RecordProcessor: ~Copyable {
         return field.kind == .string && field.text.count == canary.text.count && field.text.elementsEqual(canary.text)
     }
 
-    /// A line feed or carriage return between tokens is JSON, but would break the line format.
-    private static func isOnOneLine(_ value: UnsafeRawBufferPointer) -> Bool {
-        guard let start = value.baseAddress else { return true }
-        return memchr(start, 0x0A, value.count) == nil && memchr(start, 0x0D, value.count) == nil
-    }
-
     /// What was made since the last ``removeLines()``, for one commit. It shares the buffers here, and must be gone
     /// before they are used again, or they are copied.
     ///
@@ -372,19 +387,5 @@ package struct RecordProcessor: ~Copyable {
             })
         batch.gapReason = gapReason
         return batch
-    }
-
-    private static func rejection(_ error: JSONError, _ value: UnsafeRawBufferPointer) -> Rejection {
-        switch error.kind {
-        case .invalidUTF8: return Rejection(.invalidUTF8)
-        case .tooDeep: return Rejection(.tooDeep)
-        case .tooLarge, .outOfMemory: return Rejection(.tooLarge)
-        case .notAnObject: return Rejection(.notAnObject)
-        case .invalid:
-            let first = value.first { $0 > 0x20 }
-            let last = value.last { $0 > 0x20 }
-            let isTruncated = first == UInt8(ascii: "{") && last != UInt8(ascii: "}")
-            return Rejection(isTruncated ? .truncatedJSON : .invalidJSON)
-        }
     }
 }

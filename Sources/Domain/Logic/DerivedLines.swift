@@ -8,6 +8,8 @@ package struct DerivedLines: Sendable {
     package var silverCount = 0
     package var goldCount = 0
     package var quarantineCount = 0
+    /// Records that are about nothing and leave no line, such as a tombstone behind the deletion that says the same.
+    package var passedOverCount = 0
     private var rejected: [Rule: RuleCount] = [:]
     /// By the combination of flags, so that counting takes no look-up.
     private var flagged = [RuleCount](repeating: RuleCount(), count: QualityFlags.combinations)
@@ -54,7 +56,7 @@ package struct DerivedLines: Sendable {
         silver.removeAll(keepingCapacity: true)
         gold.removeAll(keepingCapacity: true)
         quarantine.removeAll(keepingCapacity: true)
-        (silverCount, goldCount, quarantineCount) = (0, 0, 0)
+        (silverCount, goldCount, quarantineCount, passedOverCount) = (0, 0, 0, 0)
         rejected.removeAll(keepingCapacity: true)
         for number in flagged.indices { flagged[number] = RuleCount() }
         eventTimes.removeAll(keepingCapacity: true)

@@ -62,6 +62,14 @@ package enum LogicSettings: Sendable, Equatable {
         }
     }
 
+    /// Whether a record without a value is nothing to complain about: a tombstone, behind a deletion that says the same.
+    package var passesTombstones: Bool {
+        switch self {
+        case .recentChange: false
+        case .document(let settings): settings.envelope != nil
+        }
+    }
+
     /// Whether a record's ``RedriveOrigin`` counts.
     package var followsRedrives: Bool {
         switch self {

@@ -138,6 +138,7 @@ extension DocumentSettings {
         var settings: [LogicSetting] = [
             .init("code_version", "version of the transform's code", codeVersion.rawValue)
         ]
+        if let envelope { settings.append(.init("envelope", "what the document's object lies in", envelope.rawValue)) }
         for place in places {
             guard let path = place.path else { continue }
             settings.append(.init("fields.\(place.name)", place.meaning, path))

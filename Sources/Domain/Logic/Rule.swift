@@ -23,6 +23,7 @@ package enum Rule: String, CaseIterable, Sendable {
     case invalidEventTime = "invalid_event_time"
     case invalidAttribute = "invalid_attribute"
     case emptyText = "empty_text"
+    case valueUnavailable = "value_unavailable"
     case eventTimeMissing = "event_time_missing"
     case textCut = "text_cut"
 
@@ -78,6 +79,9 @@ package enum Rule: String, CaseIterable, Sendable {
             .reject("the document's time is no RFC 3339 time, or lies outside of the years 1 to 9999")
         case .invalidAttribute: .reject("an attribute is not of the type that the collection declares")
         case .emptyText: .reject("the document has no text")
+        case .valueUnavailable:
+            .reject(
+                "a large value did not change and was not sent: set REPLICA IDENTITY FULL for the table")
         case .eventTimeMissing: .flag("the document tells no time; the broker's is taken")
         case .textCut: .flag("the text was longer than the logic allows and was cut")
         }

@@ -34,6 +34,11 @@ package struct EventFields {
 
     /// The field of the path at `index`.
     package func value(at index: Int) -> FieldValue { values[index] }
+
+    /// Those from `start` on, which then has the index 0.
+    package func from(_ start: Int) -> EventFields {
+        EventFields(UnsafeBufferPointer(rebasing: values[min(start, values.count)...]))
+    }
 }
 
 /// Computes SHA-256; so that rules know no library.

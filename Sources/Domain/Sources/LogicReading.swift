@@ -91,14 +91,15 @@ enum LogicReading {
             ? ["logic", "fields", "attributes", "code_version", "passage_weight_max", "passage_overlap"]
             : ["type", "fields"]
         let optional = [
-            "content_characters_max", "duplicates_offsets", "duplicates_milliseconds", "passage_weight_max",
+            "content_characters_max", "duplicates_offsets", "duplicates_milliseconds", "envelope", "passage_weight_max",
             "passage_overlap",
         ]
         guard
             let members = reader.members(required: required, optional: optional + (isStored ? [] : ["code_version"]))
         else { return nil }
         let before = reader.faults.all.count
-        let mapping = members["fields"].flatMap { Self.mapping($0) }
+        let envelope = members["envelope"]?.choice(DocumentEnvelope.self)
+        let mapping = members["fields"].flatMap { Self.mapping($0, hasEnvelope: members["envelope"] != nil) }
         let version = members["code_version"].given(DocumentSettings.CodeVersion.current) { member in
             member.integer(1...DocumentSettings.CodeVersion.current.rawValue).flatMap {
                 DocumentSettings.CodeVersion(rawValue: $0)
@@ -112,13 +113,13 @@ enum LogicReading {
         let passages = passages(members, PassageSettings())
         guard let mapping, let codeVersion = version, reader.faults.all.count == before else { return nil }
         var settings = DocumentSettings(
-            codeVersion: codeVersion, mapping: mapping, attributes: attributes, duplicates: duplicates,
-            passages: passages)
+            codeVersion: codeVersion, envelope: envelope, mapping: mapping, attributes: attributes,
+            duplicates: duplicates, passages: passages)
         if let characters { settings.contentCharactersMax = Int(characters) }
         return settings
     }
 
-    private static func mapping(_ reader: DeclarationReader) -> DocumentMapping? {
+    private static func mapping(_ reader: DeclarationReader, hasEnvelope: Bool) -> DocumentMapping? {
         guard
             let members = reader.members(
                 required: ["id", "text"],
@@ -141,6 +142,14 @@ enum LogicReading {
         let lang = members["lang"]?.path()
         let time = members["time"]?.path()
         let truncated = members["truncated"]?.path()
+        if hasEnvelope {
+            if let version, !EnvelopeFields.isOfEnvelope(version.text) {
+                members["version"]?.fault(
+                    "must be a place in the envelope, such as \(EnvelopeFields.order): a deletion tells nothing of the row but "
+                        + "its key")
+            }
+            members["truncated"]?.fault("is what the envelope tells; leave it out")
+        }
         if let member = members["truncated"] {
             if members["version"] == nil {
                 reader.fault(

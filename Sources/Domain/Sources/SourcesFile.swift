@@ -80,7 +80,7 @@ package enum SourcesFile {
             name: name, tenant: tenant, topic: topic, goldTopic: goldTopic, connector: connector, logic: logic,
             collection: CollectionDeclaration(
                 name: named, attributes: collection.attributes, retentionDays: collection.retentionDays))
-        if let refusal = connector.members?.refusal(of: logic.kind) { reader.fault(refusal) }
+        if let refusal = connector.members?.refusal(of: logic) { reader.fault(refusal) }
         return source
     }
 

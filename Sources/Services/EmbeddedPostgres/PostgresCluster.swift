@@ -17,6 +17,8 @@ package struct EmbeddedPostgresConfiguration: Sendable {
     package static let otherConnections = 40
     /// False skips fsync: for tests, whose data may be lost with the machine.
     package var isDurable = true
+    /// Settings of the server such as `wal_level=logical`, which win over the others: for tests that need a server like a customer's.
+    package var otherSettings: [String] = []
 
     package init(folder: String) {
         self.folder = folder
@@ -127,6 +129,7 @@ struct PostgresCluster: Sendable {
         ]
         settings += memory.settings
         if !configuration.isDurable { settings += ["fsync=off", "full_page_writes=off"] }
+        settings += configuration.otherSettings
         return [programs.server, "-D", dataFolder, "-k", socketFolder] + settings.flatMap { ["-c", $0] }
     }
 

@@ -71,6 +71,8 @@ package struct SourceBatch: Sendable {
     package var refusals: [SourceRefusal] = []
     /// How long there will be nothing; 0 where it is worth asking again at once.
     package var pauseMilliseconds = 0
+    /// Whether it is not clear yet that the source can be read.
+    package var isConnecting = false
 
     package init() {}
 }
@@ -97,7 +99,7 @@ extension BatchConnector {
                 batch = try next(after: position)
                 // From now on a position means going on; none at all would mean starting over.
                 position = batch.events.last?.position ?? position ?? SourcePosition(token: [])
-                intake.isReading()
+                if !batch.isConnecting { intake.isReading() }
             } catch {
                 try intake.waitAfter(fault: "\(error)")
                 continue

@@ -40,7 +40,9 @@ package final class StreamJobMetrics: Sendable {
         silver = registry.counter("medallion_stream_silver_lines_total", help: "Committed Silver lines.")
         gold = registry.counter("medallion_stream_gold_lines_total", help: "Committed Gold lines.")
         duplicates = registry.counter("medallion_stream_duplicates_total", help: "Records left out as duplicates.")
-        canaries = registry.counter("medallion_stream_canaries_total", help: "Canary events left out.")
+        canaries = registry.counter(
+            "medallion_stream_canaries_total",
+            help: "Events left out that are about no document, such as canaries and tombstones.")
         skipped = registry.counter(
             "medallion_stream_skipped_total", help: "Records delivered again below the checkpoint and skipped.")
         timesAhead = registry.counter(

@@ -135,7 +135,9 @@ struct SourceRoles: Sendable {
         for family in ["connected", "lag_seconds", "events_in_flight"] {
             metrics.remove("medallion_producer_\(family)", exactly: item.labels)
         }
-        metrics.remove("medallion_source_reading", exactly: [("source", item.name)])
+        for family in ["reading", "slot_lag_bytes"] {
+            metrics.remove("medallion_source_\(family)", exactly: [("source", item.name)])
+        }
     }
 
     /// The stream jobs. A change of the connector alone does not touch them.

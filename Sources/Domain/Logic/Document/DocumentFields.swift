@@ -50,6 +50,10 @@ package struct DocumentFields {
     let texts: [Place]
     /// In the order of the settings' attributes.
     let attributes: [Place]
+    /// What lies around places of a row, such as a column of JSON around its members; none without an envelope.
+    let parents: [Place]
+    /// Where they stand in a record; nil where the record is the object.
+    let envelope: EnvelopeFields?
 
     init(_ settings: DocumentSettings) {
         var count = 0
@@ -68,41 +72,62 @@ package struct DocumentFields {
         time = mapping.time.map { place($0) }
         texts = mapping.texts.map { place($0) }
         attributes = settings.attributes.map { place($0.path) }
+        var outer: [String] = []
+        if settings.envelope != nil {
+            let inner = [id, deleted, version, title, url, lang, time].compactMap { $0?.path } + texts.map(\.path)
+            for path in inner + attributes.map(\.path) where !EnvelopeFields.isOfEnvelope(path) {
+                let names = path.split(separator: ".", omittingEmptySubsequences: false)
+                for length in 1..<max(names.count, 1) {
+                    let parent = names.prefix(length).joined(separator: ".")
+                    if !outer.contains(parent) { outer.append(parent) }
+                }
+            }
+        }
+        parents = outer.map { path in
+            defer { count += 1 }
+            return Place(index: count, path: path)
+        }
+        envelope = settings.envelope == nil ? nil : EnvelopeFields(columns: count)
     }
 
     /// All of them, in the order of their numbers.
     package static func paths(_ settings: DocumentSettings) -> [String] {
         let fields = DocumentFields(settings)
-        let single = [
-            fields.id, fields.deleted, fields.truncated, fields.version, fields.title, fields.url, fields.lang,
-            fields.time,
-        ]
-        return (single.compactMap { $0 } + fields.texts + fields.attributes).sorted { $0.index < $1.index }
-            .map(\.path)
+        let paths = fields.places.sorted { $0.index < $1.index }.map(\.path)
+        return fields.envelope?.paths(of: paths) ?? paths
+    }
+
+    private var places: [Place] {
+        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes + parents
     }
 
     // MARK: Reading
 
     /// Checks a parsed object against the rules and gives it its types.
     ///
-    /// - Parameter id: gets the document's id, also where a later rule is broken; nothing where the record is about none.
+    /// - Parameters:
+    ///   - told: what the envelope says of the document; nil where its own fields do.
+    ///   - id: gets the document's id, also where a later rule is broken; nothing where the record is about none.
     func read(
-        _ source: EventFields, _ record: borrowing SourceRecord, id output: inout [UInt8]
+        _ source: EventFields, told: GoldOperation?, _ record: borrowing SourceRecord, id output: inout [UInt8]
     ) throws(Rejection) -> Document {
         var document = Document()
-        if let truncated, try isTrue(source, truncated) {
+        if let told {
+            document.operation = told
+            if told != .deleteBelow { try readID(source, to: &output) }
+        } else if let truncated, try isTrue(source, truncated) {
             document.operation = .deleteBelow
         } else {
             try readID(source, to: &output)
+            try checkAvailable(source)
             if try isTrue(source, deleted) { document.operation = .delete }
         }
-        document.version = try readVersion(source, record)
-        document.eventTimeMilliseconds = record.brokerMilliseconds
-        if let time, source.value(at: time.index).isPresent {
-            document.eventTimeMilliseconds = try Self.time(source.value(at: time.index), time.path, .invalidEventTime)
-        } else if time != nil {
-            document.flags.insert(.eventTimeMissing)
+        if document.operation == .deleteBelow, version == nil {
+            throw Rejection(.missingField, "version: what empties a source needs declared versions")
         }
+        document.version = try readVersion(source, record)
+        document.eventTimeMilliseconds = try readTime(source) ?? record.brokerMilliseconds
+        if let time, !source.value(at: time.index).isPresent { document.flags.insert(.eventTimeMissing) }
         // Of what is deleted only the key, the version and the time are left.
         guard document.operation == .put else { return document }
         document.title = try text(source, title, bytesMax: DocumentBounds.titleBytesMax)
@@ -110,6 +135,30 @@ package struct DocumentFields {
         document.url = try text(source, url, bytesMax: DocumentBounds.addressBytesMax)
         document.lang = try readLanguage(source)
         return document
+    }
+
+    /// A large value that an update did not touch is not sent by the database, unless the table's replica identity is FULL; then
+    /// another text stands in its place, which must not be taken for the document's.
+    private func checkAvailable(_ source: EventFields) throws(Rejection) {
+        guard envelope != nil else { return }
+        for place in places where EnvelopeFields.isPlaceholder(source.value(at: place.index)) {
+            throw Rejection(.valueUnavailable, place.path)
+        }
+        // Nothing is found in it, and the document would be indexed without what it holds.
+        for place in parents where source.value(at: place.index).kind == .string {
+            throw Rejection(.wrongType, "\(place.path): a text, not an object")
+        }
+    }
+
+    private func readTime(_ source: EventFields) throws(Rejection) -> Int64? {
+        guard let time, source.value(at: time.index).isPresent else { return nil }
+        let value = source.value(at: time.index)
+        // The envelope's own times are milliseconds.
+        if envelope != nil, value.kind == .integer, EnvelopeFields.isOfEnvelope(time.path) {
+            guard DocumentBounds.times.contains(value.integer) else { throw Rejection(.invalidEventTime, time.path) }
+            return value.integer
+        }
+        return try Self.time(value, time.path, .invalidEventTime)
     }
 
     private func readID(_ source: EventFields, to output: inout [UInt8]) throws(Rejection) {

@@ -98,6 +98,8 @@ package struct DocumentSettings: Sendable, Equatable {
 
     /// Of the transform.
     package var codeVersion: CodeVersion
+    /// What the object lies in; nil where the record is the object.
+    package var envelope: DocumentEnvelope?
     /// Where in a raw object the members of a document stand.
     package var mapping: DocumentMapping
     /// Sorted by name.
@@ -110,11 +112,13 @@ package struct DocumentSettings: Sendable, Equatable {
     package var passages: PassageSettings
 
     package init(
-        codeVersion: CodeVersion = .current, mapping: DocumentMapping, attributes: [MappedAttribute] = [],
+        codeVersion: CodeVersion = .current, envelope: DocumentEnvelope? = nil, mapping: DocumentMapping,
+        attributes: [MappedAttribute] = [],
         contentCharactersMax: Int = 100_000, duplicates: DuplicateWindow.Limits = .init(),
         passages: PassageSettings = .init()
     ) {
         self.codeVersion = codeVersion
+        self.envelope = envelope
         self.mapping = mapping
         self.attributes = attributes.sorted { $0.name < $1.name }
         self.contentCharactersMax = contentCharactersMax
@@ -131,6 +135,8 @@ package struct DocumentSettings: Sendable, Equatable {
         json.integer("content_characters_max", contentCharactersMax)
         json.integer("duplicates_milliseconds", duplicates.milliseconds)
         json.integer("duplicates_offsets", duplicates.offsets)
+        // Only where there is one, so that logic from before it keeps its fingerprint.
+        if let envelope { json.string("envelope", envelope.rawValue) }
         json.integer("passage_overlap", passages.overlap)
         json.integer("passage_weight_max", passages.weightMax)
         json.key("fields")

@@ -41,7 +41,11 @@ package struct DocumentTransform {
     ) throws {
         let document: Document
         do throws(Rejection) {
-            document = try read(source, record)
+            guard let found = try read(source, record) else {
+                output.passedOverCount += 1
+                return
+            }
+            document = found
         } catch {
             let given = record.eventID
             given.withUnsafeBufferPointer { given in
@@ -66,14 +70,22 @@ package struct DocumentTransform {
     }
 
     /// Checks everything before a byte is written, and fills the buffers of the document at hand.
+    ///
+    /// - Returns: nil for a record that is about nothing.
     private mutating func read(
-        _ source: EventFields, _ record: borrowing SourceRecord
-    ) throws(Rejection) -> Document {
+        _ whole: EventFields, _ record: borrowing SourceRecord
+    ) throws(Rejection) -> Document? {
         id.removeAll(keepingCapacity: true)
         eventID.removeAll(keepingCapacity: true)
         text.removeAll(keepingCapacity: true)
         attributes.removeAll(keepingCapacity: true)
-        var document = try fields.read(source, record, id: &id)
+        var source = whole
+        var told: GoldOperation?
+        if let envelope = fields.envelope {
+            guard let opened = try envelope.open(whole) else { return nil }
+            (source, told) = (opened.fields, opened.operation)
+        }
+        var document = try fields.read(source, told: told, record, id: &id)
         if record.eventID.isEmpty {
             eventID.append(contentsOf: id)
             eventID.append(UInt8(ascii: "@"))

@@ -6,6 +6,7 @@ package import Logic
 package enum ConnectorDeclaration: Sendable, Equatable {
     case serverSentEvents(ServerSentEventsDeclaration)
     case files(FilesDeclaration)
+    case postgres(PostgresDeclaration)
     /// Somebody else fills the topic.
     case none
 
@@ -13,6 +14,7 @@ package enum ConnectorDeclaration: Sendable, Equatable {
     package enum Kind: String, CaseIterable, Sendable {
         case serverSentEvents = "sse"
         case files
+        case postgres
         case none
     }
 
@@ -21,6 +23,7 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         switch self {
         case .serverSentEvents: .serverSentEvents
         case .files: .files
+        case .postgres: .postgres
         case .none: .none
         }
     }
@@ -30,6 +33,7 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         switch self {
         case .serverSentEvents(let declaration): declaration
         case .files(let declaration): declaration
+        case .postgres(let declaration): declaration
         case .none: nil
         }
     }
@@ -48,6 +52,7 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         switch type.choice(Kind.self) {
         case .serverSentEvents?: return ServerSentEventsDeclaration(reader).map(Self.serverSentEvents)
         case .files?: return FilesDeclaration(reader, folder: folder).map(Self.files)
+        case .postgres?: return PostgresDeclaration(reader, folder: folder).map(Self.postgres)
         case Kind.none?: return reader.members(required: ["type"]) == nil ? nil : ConnectorDeclaration.none
         case nil: return nil
         }
@@ -63,7 +68,7 @@ package protocol ConnectorMembers: Sendable, Equatable {
     func write(to json: inout JSONWriter)
 
     /// Why it does not go with a logic, and what to do; nil where it does.
-    func refusal(of logic: LogicSettings.Kind) -> String?
+    func refusal(of logic: LogicSettings) -> String?
 
     /// What is wrong with what the members name on this machine, such as a folder that cannot be read. Quick.
     func look() -> [DeclarationFault]

@@ -64,8 +64,12 @@ package struct FilesDeclaration: ConnectorMembers {
 
     package func write(to json: inout JSONWriter) { json.string("folder", folder) }
 
-    package func refusal(of logic: LogicSettings.Kind) -> String? {
-        guard logic != .document else { return nil }
+    package func refusal(of logic: LogicSettings) -> String? {
+        if case .document(let settings) = logic {
+            guard settings.envelope != nil else { return nil }
+            return "the connector \"files\" reads documents as they are; \"envelope\" goes with \"postgres\" and "
+                + "\"none\""
+        }
         return "the connector \"files\" goes with the logic \"document\"; a recording of recent changes is played by "
             + "`medallion simulate`"
     }

@@ -20,8 +20,8 @@ package struct ServerSentEventsDeclaration: ConnectorMembers {
 
     package func write(to json: inout JSONWriter) { json.string("url", "\(url)") }
 
-    package func refusal(of logic: LogicSettings.Kind) -> String? {
-        guard logic != .recentChange else { return nil }
+    package func refusal(of logic: LogicSettings) -> String? {
+        guard logic.kind != .recentChange else { return nil }
         return
             "the connector \"sse\" goes with the logic \"recent_change\"; for a stream of documents let another program "
             + "fill the topic and use the connector \"none\""

@@ -20,7 +20,7 @@ struct DoctorCheck: Sendable {
 /// Everything `doctor` looks at. None of it changes anything.
 enum DoctorChecks {
     /// What `--only` may name, the model included.
-    static let names = ["settings", "lake", "broker", "postgres", "api", "source", "model"]
+    static let names = ["settings", "lake", "broker", "postgres", "api", "source", "sources", "model"]
 
     static func all(_ platform: Platform, isOffline: Bool) -> [DoctorCheck] {
         var checks = [
@@ -29,6 +29,7 @@ enum DoctorChecks {
             DoctorCheck(name: "broker") { broker(platform) },
             DoctorCheck(name: "postgres") { DoctorDatabase.check(platform) },
             DoctorCheck(name: "api") { api(platform.settings) },
+            DoctorCheck(name: "sources") { DoctorSources.check(platform.settings) },
         ]
         if !isOffline { checks.append(DoctorCheck(name: "source") { source(platform.settings) }) }
         return checks

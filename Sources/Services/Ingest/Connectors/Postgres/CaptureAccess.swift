@@ -1,0 +1,135 @@
+import Bytes
+import Files
+import Glibc
+import Postgres
+import Sources
+
+/// Sessions with the database of a declaration.
+struct CaptureAccess {
+    private let configuration: PostgresConfiguration
+    private let connectMilliseconds: Int
+    /// A name for a slot that goes with its session.
+    let temporarySlot: String
+
+    /// So that values are written in one way, whatever server and role are set to.
+    private static let settings = [
+        ("datestyle", "ISO, YMD"), ("timezone", "UTC"), ("intervalstyle", "postgres"), ("extra_float_digits", "1"),
+        ("bytea_output", "hex"), ("standard_conforming_strings", "on"), ("search_path", "pg_catalog"),
+        ("xmloption", "content"), ("lc_monetary", "C"),
+        // Rows that a policy hides are an error then. The log has them, and a snapshot without them would delete their documents.
+        ("row_security", "off"),
+    ]
+    private static let passwordBytesMax = 4_096
+
+    /// - Throws: ``CaptureError`` where there is no password though one is declared.
+    init(_ declaration: PostgresDeclaration, connectMilliseconds: Int) throws {
+        self.connectMilliseconds = connectMilliseconds
+        var configuration = PostgresConfiguration(
+            dsn: declaration.dsn.revealed, applicationName: "medallion source",
+            sessionSettings: Self.settings.map { (name: $0.0, value: $0.1) })
+        configuration.password = try Self.password(declaration)
+        self.configuration = configuration
+        temporarySlot = "\(declaration.slot.prefix(40))_t\(String(UInt64.random(in: 0...UInt64.max), radix: 16))"
+    }
+
+    private static func password(_ declaration: PostgresDeclaration) throws -> PostgresPassword? {
+        switch declaration.password {
+        case .none: return nil
+        case .environment(let name):
+            guard let value = getenv(name) else {
+                throw CaptureError("\(name) is not set in this environment: it is to hold the password (password_env)")
+            }
+            return PostgresPassword(String(cString: value))
+        case .file(let path):
+            let bytes = try File.contents(of: path, bytesMax: passwordBytesMax)
+            // As editors leave it.
+            let line = bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }
+            guard !line.isEmpty else {
+                throw CaptureError("\(path) is empty: it is to hold the password (password_file)")
+            }
+            return PostgresPassword(String(decoding: line, as: UTF8.self))
+        }
+    }
+
+    /// A session for queries.
+    func connection() throws(PostgresError) -> PostgresConnection {
+        try PostgresConnection(configuration, timeoutMilliseconds: connectMilliseconds)
+    }
+
+    /// Ends a session of this role that waits: its process does not notice that nobody listens any more, and keeps its slot.
+    func end(process: Int?) {
+        guard let process, let connection = try? self.connection() else { return }
+        defer { connection.close() }
+        _ = try? connection.script(
+            "SELECT pg_terminate_backend(\(process))", operation: "end a session", timeoutMilliseconds: 5_000)
+    }
+
+    /// A session for the log.
+    func log() throws(PostgresError) -> ReplicationConnection {
+        let connection = try ReplicationConnection(configuration, timeoutMilliseconds: connectMilliseconds)
+        // One statement: a sender of the log takes no more at once before Postgres 15.
+        let settings = Self.settings.map { "set_config('\($0.0)', \(PostgresText.literal($0.1)), false)" }
+        try connection.run(
+            "SELECT " + settings.joined(separator: ", "), operation: "set up the session",
+            timeoutMilliseconds: connectMilliseconds)
+        return connection
+    }
+}
+
+/// Which server it is.
+struct ServerPlace {
+    let identifier: String
+    /// A new one begins with every restore to an earlier place, and with every standby that takes over.
+    let timeline: Int64
+    /// How far its log is.
+    let end: UInt64
+
+    init(_ log: ReplicationConnection) throws {
+        let rows = try log.run("IDENTIFY_SYSTEM", operation: "identify the server", timeoutMilliseconds: 15_000)
+        guard let row = rows.first, row.count >= 3, let identifier = row[0],
+            let timeline = row[1].flatMap({ Int64($0) }), let end = row[2].flatMap({ PostgresText.position($0) })
+        else { throw CaptureError("the server did not answer IDENTIFY_SYSTEM as expected") }
+        self.identifier = identifier
+        self.timeline = timeline
+        self.end = end
+    }
+}
+
+/// A slot that was just made, and the snapshot of all that was committed before its begin; it is there as long as the session runs
+/// nothing else.
+struct ExportedSnapshot {
+    let name: String
+    let position: UInt64
+
+    /// Making one waits for the transactions that run.
+    private static let limit = 60_000
+
+    init(_ access: CaptureAccess, _ log: ReplicationConnection, slot: String, isTemporary: Bool) throws {
+        let process = try log.run(
+            "SELECT pg_backend_pid()", operation: "ask for the process", timeoutMilliseconds: 15_000)
+        let rows: [[String?]]
+        do throws(PostgresError) {
+            rows = try log.run(
+                "CREATE_REPLICATION_SLOT \(PostgresText.identifier(slot)) \(isTemporary ? "TEMPORARY " : "")LOGICAL pgoutput "
+                    + "EXPORT_SNAPSHOT", operation: "create a slot", timeoutMilliseconds: Self.limit)
+        } catch {
+            switch error.sqlState {
+            case "53400":
+                throw CaptureError(
+                    "\(error.message): raise max_replication_slots on the server, or drop slots that nobody reads "
+                        + "(pg_replication_slots); a snapshot needs one more for a while")
+            case nil where error.kind == .timeout:
+                access.end(process: process.first?.first.flatMap { $0 }.flatMap { Int($0) })
+                throw CaptureError(
+                    "no slot could be made within \(Self.limit / 1_000) s: it waits for transactions that run "
+                        + "(pg_stat_activity, the oldest xact_start); end them, or wait")
+            default: throw error
+            }
+        }
+        guard let row = rows.first, row.count >= 3, let position = row[1].flatMap({ PostgresText.position($0) }),
+            let name = row[2]
+        else { throw CaptureError("the server did not answer CREATE_REPLICATION_SLOT as expected") }
+        self.name = name
+        self.position = position
+    }
+}

@@ -1,0 +1,398 @@
+import Bytes
+import Files
+import Postgres
+package import Sources
+package import Telemetry
+
+/// Reads a table: as it is, by ranges of its primary key, and then every change of it from the log, by logical replication.
+///
+/// **Order.** A slot is made, which keeps the log from there on. Then the table is read as of that moment, and between its ranges the
+/// log. Versions are in the order of commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives
+/// first. A snapshot that was interrupted goes on as of a later moment: what was exported before went with its session.
+///
+/// **Position.** Of the log the slot keeps the place; what is confirmed to it has arrived in the topic. Of a snapshot the last key that has
+/// arrived is kept in a file. After a crash transactions and rows are sent again under the same event ids.
+///
+/// **Memory.** A transaction is handed on in pieces as it comes, however long it is; the server sends it once it is committed.
+package final class PostgresConnector: BatchConnector {
+    private let declaration: PostgresDeclaration
+    private let source: String
+    private let options: Options
+    private let lag: Gauge
+    private let logger: Logger
+    /// Held for as long as this lives.
+    private let lock: File
+    private var state: CaptureState?
+    private var snapshot: TableSnapshot?
+    private var stream: ChangeStream?
+    private var events: RowEvents?
+    private var catalogue: CaptureCatalogue?
+    private var lookedAt: Int64 = 0
+    /// When the log may be tried again while the table is read.
+    private var followNotBefore: Int64 = 0
+    private var faultBeside = ""
+    private static let followPauseNanoseconds: Int64 = 1_000_000_000
+    /// Whether rows of the snapshot at hand may have been sent by a process before.
+    private var isResumed = false
+    private var readKey: [String]?
+
+    /// Events are numbered as they are handed over; numbers are this process's alone.
+    private var handedOver: Int64 = 0
+    private var arrived: Int64 = 0
+    private var milestones: [CaptureMilestone] = []
+    var milestoneCount: Int { milestones.count }
+    private var confirmed: UInt64 = 0
+    /// Up to where this process has read the log; what lies before is in the topic, or on its way there.
+    private var readTo: UInt64 = 0
+
+    /// - Throws: `FileError`; ``CaptureError`` where the state is in use.
+    package init(
+        _ declaration: PostgresDeclaration, source: String, options: Options, metrics: MetricsRegistry, logger: Logger
+    ) throws {
+        self.declaration = declaration
+        self.source = source
+        self.options = options
+        self.logger = logger
+        lag = metrics.gauge(
+            "medallion_source_slot_lag_bytes",
+            help: "Bytes of a source database's log behind what its replication slot has confirmed, by source.",
+            labels: [("source", source)])
+        try Folder.create(Folder.parent(of: options.statePath))
+        var lock = try File(options.statePath + ".lock", .readWrite)
+        guard try lock.tryLock() else {
+            throw CaptureError(
+                "another process follows \(declaration.place) with \(options.statePath): stop one of them")
+        }
+        self.lock = lock
+    }
+
+    /// As a source declares it.
+    convenience init(
+        _ declaration: PostgresDeclaration, _ context: ConnectorContext, metrics: MetricsRegistry, logger: Logger
+    ) throws {
+        var options = Options(statePath: context.stateFolder + "/postgres.json")
+        options.idPath = context.idPath
+        try self.init(
+            declaration, source: context.source.name.text, options: options, metrics: metrics, logger: logger)
+    }
+
+    // MARK: Reading
+
+    package func next(after position: SourcePosition?) throws -> SourceBatch {
+        do {
+            if snapshot != nil {
+                var batch = try readTable()
+                readLogBeside(&batch)
+                return batch
+            }
+            if stream != nil { return try readLog(waitMilliseconds: options.waitMilliseconds) }
+            try connect()
+            var batch = SourceBatch()
+            batch.isConnecting = true
+            return batch
+        } catch {
+            disconnect()
+            // The server's words may repeat parts of the connection string.
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"))
+        }
+    }
+
+    private func disconnect() {
+        snapshot?.close()
+        snapshot = nil
+        loseStream()
+    }
+
+    private func loseStream() {
+        stream?.close()
+        stream = nil
+    }
+
+    /// Reads on in the log between two ranges of the table, so that changes need not wait for its end. Where the log cannot be read, it
+    /// waits for that.
+    private func readLogBeside(_ batch: inout SourceBatch) {
+        do {
+            if stream == nil {
+                guard SystemClock.monotonicNanoseconds() >= followNotBefore else { return }
+                followNotBefore = SystemClock.monotonicNanoseconds() + Self.followPauseNanoseconds
+                try follow()
+            }
+            let beside = try readLog(waitMilliseconds: 1)
+            batch.events += beside.events
+            batch.refusals += beside.refusals
+            if !beside.isConnecting { faultBeside = "" }
+        } catch {
+            loseStream()
+            let fault = declaration.dsn.scrubbed("\(error)")
+            guard fault != faultBeside else { return }
+            faultBeside = fault
+            logger.warning("the log cannot be read while the table is", ["error": fault])
+        }
+    }
+
+    private func readTable() throws -> SourceBatch {
+        guard let snapshot, let events, let state else { return SourceBatch() }
+        var batch = SourceBatch()
+        let (rows, isEnd) = try snapshot.rows(after: readKey)
+        let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
+        var origin = ChangeOrigin(
+            position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
+            isSnapshot: true, version: version)
+        for row in rows {
+            guard let key = events.key(of: row), let values = row.values(of: events.keys) else { continue }
+            readKey = values.map { String(decoding: $0, as: UTF8.self) }
+            let value = events.value("r", before: nil, after: row, origin)
+            hand(over: value, key: key, id: Self.sum(key), of: state, to: &batch)
+        }
+        if let readKey, !rows.isEmpty { milestones.append(CaptureMilestone(event: handedOver, kind: .row(readKey))) }
+        guard isEnd || rows.isEmpty else { return batch }
+        // What was in the collection before and was not read now is not in the table any more.
+        origin.version = state.version
+        let end = events.value("t", before: nil, after: nil, origin)
+        hand(over: end, key: RowEvents.keyOfTable, id: "end", of: state, to: &batch)
+        milestones.append(CaptureMilestone(event: handedOver, kind: .snapshotComplete))
+        logger.info("the table was read", ["table": declaration.sqlName, "snapshot": String(declaration.snapshot)])
+        snapshot.close()
+        self.snapshot = nil
+        return batch
+    }
+
+    /// Hands over what is of a snapshot, under an id that is the same wherever it was resumed, and nobody else's: not that of a row of
+    /// another snapshot either, since what is taken for a copy is left out.
+    private func hand(
+        over value: [UInt8], key: [UInt8], id: String, of state: CaptureState, to batch: inout SourceBatch
+    ) {
+        handedOver += 1
+        let eventID = "\(state.snapshot)-\(String(state.version, radix: 16))-\(id)"
+        batch.events.append(
+            SourceEvent(
+                value: value, key: key, eventID: Array(eventID.utf8), mayRepeat: isResumed,
+                position: SourcePosition(token: Array("\(handedOver)".utf8))))
+    }
+
+    private static func sum(_ key: [UInt8]) -> String {
+        var sum = ContentSum()
+        key.withUnsafeBytes { sum.add($0) }
+        return String(sum.high, radix: 16) + String(sum.low, radix: 16)
+    }
+
+    private func readLog(waitMilliseconds: Int) throws -> SourceBatch {
+        guard let stream else { return SourceBatch() }
+        var batch = SourceBatch()
+        var bytes = 0
+        let end = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(waitMilliseconds)
+        do {
+            try look()
+            // Not for longer, whatever comes of other tables: acknowledgements are to be taken in between.
+            while batch.events.count < options.eventsMax, bytes < options.bytesMax {
+                let left = end - SystemClock.monotonicNanoseconds() / 1_000_000
+                guard left > 0 else { break }
+                let wait = batch.events.isEmpty ? Int(left) : 0
+                guard let events, let step = try stream.next(events, timeoutMilliseconds: wait) else { break }
+                for change in step.changes {
+                    handedOver += 1
+                    bytes += change.value.count
+                    batch.events.append(
+                        SourceEvent(
+                            value: change.value, key: change.key, eventID: change.id, mayRepeat: change.mayRepeat,
+                            position: SourcePosition(token: Array("\(handedOver)".utf8))))
+                }
+                if let refusal = step.refusal { batch.refusals.append(refusal) }
+                if let columns = step.described, isNew(columns) { try look(isForced: true) }
+                if let end = step.committed { note(commit: end) }
+                if let end = step.idleAt, milestones.isEmpty { confirmed = max(confirmed, end) }
+                try pass()
+                if step.wantsReply { try confirm(stream, asksForReply: false) }
+            }
+            if !batch.events.isEmpty, let part = stream.readPart {
+                milestones.append(CaptureMilestone(event: handedOver, kind: .part(part)))
+            }
+            if stream.isToConfirm(confirmed, heartbeatMilliseconds: options.heartbeatMilliseconds) {
+                try confirm(stream, asksForReply: stream.isToAsk(options.heartbeatMilliseconds))
+            }
+            lag.set(Double(stream.walEnd > confirmed ? stream.walEnd - confirmed : 0))
+        } catch {
+            // What was read before it goes on; the next look finds the same fault, or none.
+            guard !batch.events.isEmpty else { throw error }
+            loseStream()
+        }
+        batch.isConnecting = batch.events.isEmpty && !stream.isSettled
+        return batch
+    }
+
+    /// Notes that a transaction is at its end. Those without a change of the table do not add up while an event is on its way.
+    private func note(commit end: UInt64) {
+        readTo = max(readTo, end)
+        if let last = milestones.last, last.event == handedOver, case .commit = last.kind { milestones.removeLast() }
+        milestones.append(CaptureMilestone(event: handedOver, kind: .commit(end)))
+    }
+
+    /// Whether the log tells of other columns than the catalogue did.
+    private func isNew(_ columns: [LogRelation.Column]) -> Bool {
+        guard let known = catalogue?.columns else { return true }
+        return columns.map(\.name) != known.map(\.name) || columns.map(\.type) != known.map(\.type)
+    }
+
+    /// Looks at the catalogue again when it is time: for what was replaced, and for columns.
+    private func look(isForced: Bool = false) throws {
+        let now = SystemClock.monotonicNanoseconds() / 1_000_000
+        guard let state, isForced || now - lookedAt >= options.lookMilliseconds else { return }
+        lookedAt = now
+        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
+        do {
+            let connection = try access.connection()
+            defer { connection.close() }
+            describe(
+                try CaptureCatalogue(connection, declaration, .goingOn(state.identity), idPath: options.idPath),
+                database: events?.database ?? "")
+        } catch let error as PostgresError {
+            // The log tells whether the server is there.
+            logger.info("the catalogue cannot be read", ["error": declaration.dsn.scrubbed("\(error)")])
+        }
+    }
+
+    private func describe(_ found: CaptureCatalogue, database: String) {
+        if let catalogue, let changes = found.columnChanges(since: catalogue) {
+            logger.info("the table's columns changed", ["table": declaration.sqlName, "columns": changes])
+        }
+        catalogue = found
+        // The log may still hold values of types that no column has any more.
+        let kinds = (events?.kinds ?? [:]).merging(found.kinds) { _, new in new }
+        events = RowEvents(
+            source: source, database: database, schema: declaration.schema, table: declaration.table, keys: found.keys,
+            kinds: kinds)
+    }
+
+    // MARK: Acknowledgement
+
+    package func acknowledged(_ position: SourcePosition) throws {
+        guard let number = Int64(String(decoding: position.token, as: UTF8.self)) else { return }
+        arrived = max(arrived, number)
+        let before = confirmed
+        try pass()
+        // At once: this may be the last word before the process ends. A session that broke is noticed by the next look.
+        if confirmed > before, let stream { try? confirm(stream, asksForReply: false) }
+    }
+
+    /// Tells the slot what has arrived, once it is noted here: a slot that is further on then was moved by somebody else.
+    private func confirm(_ stream: ChangeStream, asksForReply: Bool) throws {
+        if var changed = state, confirmed > changed.confirmed {
+            changed.confirmed = confirmed
+            try changed.write(options.statePath)
+            state = changed
+        }
+        try stream.confirm(confirmed, asksForReply: asksForReply)
+    }
+
+    /// Notes what has arrived. What fails is done with the next call.
+    private func pass() throws {
+        var count = 0
+        var changed = state
+        while count < milestones.count, milestones[count].event <= arrived {
+            defer { count += 1 }
+            switch milestones[count].kind {
+            case .commit(let end):
+                confirmed = max(confirmed, end)
+                changed?.part = nil
+            case .part(let part): changed?.part = part
+            case .row(let key): changed?.after = key
+            case .snapshotComplete: changed?.isComplete = true
+            }
+        }
+        guard count > 0 else { return }
+        if var changed, changed != state {
+            changed.confirmed = max(changed.confirmed, confirmed)
+            try changed.write(options.statePath)
+            state = changed
+        }
+        milestones.removeFirst(count)
+    }
+
+    // MARK: Connecting
+
+    private func connect() throws {
+        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
+        let connection = try access.connection()
+        if let bytes = try? CaptureSlot.lag(connection, declaration) { lag.set(bytes) }
+        if state == nil { state = try CaptureState.read(options.statePath) }
+        let known = try state.flatMap { try $0.isOutdated(by: declaration) ? nil : $0 }
+        let purpose: CaptureCatalogue.Purpose
+        if let known { purpose = .goingOn(known.identity) } else { purpose = .beginning }
+        let catalogue = try CaptureCatalogue(connection, declaration, purpose, idPath: options.idPath)
+        lookedAt = SystemClock.monotonicNanoseconds() / 1_000_000
+        let database = try connection.script(
+            "SELECT current_database()", operation: "ask for the database", timeoutMilliseconds: 5_000)
+        describe(catalogue, database: database.first?.first.flatMap { $0 } ?? "")
+        let log = try access.log()
+        // Not before: what it exports goes with it, and so does a slot that is temporary.
+        defer { log.close() }
+        let system = try ServerPlace(log)
+        let slot = try CaptureSlot.read(connection, declaration)
+        try slot?.checkFree(declaration)
+        var exported: ExportedSnapshot?
+        if var known {
+            try CaptureContinuity.check(system, log, known, readTo: max(known.confirmed, readTo), declaration)
+            try CaptureSlot.check(slot, readTo: known.confirmed, declaration)
+            confirmed = max(confirmed, known.confirmed)
+            if known.timeline != system.timeline {
+                known.timeline = system.timeline
+                try known.write(options.statePath)
+            }
+            state = known
+            if isSnapshotHandedOver { return try follow() }
+        } else if slot?.isLost ?? true {
+            if slot != nil {
+                try log.run(
+                    "DROP_REPLICATION_SLOT \(PostgresText.identifier(declaration.slot))", operation: "drop the slot",
+                    timeoutMilliseconds: 15_000)
+            }
+            exported = try ExportedSnapshot(access, log, slot: declaration.slot, isTemporary: false)
+        }
+        let view = try exported ?? ExportedSnapshot(access, log, slot: access.temporarySlot, isTemporary: true)
+        guard CaptureOrder.reaches(view.position) else {
+            throw CaptureError("the log's place is beyond what versions can hold")
+        }
+        snapshot = try TableSnapshot(
+            view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax,
+            bytesMax: options.rangeBytesMax)
+        try beginSnapshot(system, at: view.position, isNew: known == nil)
+    }
+
+    /// Whether all of the snapshot has arrived, or is on its way there.
+    private var isSnapshotHandedOver: Bool {
+        if state?.isComplete == true { return true }
+        return milestones.contains { milestone in
+            if case .snapshotComplete = milestone.kind { return true }
+            return false
+        }
+    }
+
+    private func beginSnapshot(_ system: ServerPlace, at position: UInt64, isNew: Bool) throws {
+        if isNew {
+            let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position)
+            let begun = CaptureState(
+                system: system.identifier, timeline: system.timeline, confirmed: position,
+                identity: catalogue?.identity ?? CaptureIdentity(table: 0, publication: 0, membership: 0),
+                schema: declaration.schema, table: declaration.table, snapshot: declaration.snapshot, version: version)
+            try begun.write(options.statePath)
+            state = begun
+            // The snapshot has what was committed before, so the log is read from there, even where the slot is older.
+            confirmed = position
+        }
+        isResumed = !isNew
+        // What this process read is on its way, though it may not have arrived yet.
+        if readKey == nil { readKey = state?.after }
+        logger.info(
+            isNew ? "reading the table" : "reading on in the table",
+            [
+                "table": declaration.sqlName, "snapshot": String(declaration.snapshot),
+                "as_of": PostgresText.position(position),
+            ])
+    }
+
+    private func follow() throws {
+        guard let state else { return }
+        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
+        stream = try ChangeStream(access, declaration, state, from: max(confirmed, state.confirmed))
+    }
+}

@@ -1,0 +1,25 @@
+extension PostgresConnector {
+    /// What bounds the reading. Times in milliseconds.
+    package struct Options: Sendable {
+        /// The file of the durable state.
+        package var statePath: String
+        /// Rows of one look at the table.
+        package var rowsMax = 500
+        /// Events, and bytes of them, of one batch.
+        package var eventsMax = 1_000
+        package var bytesMax = 1 << 20
+        /// Bytes of rows, as they lie in the table, of one look at it; one row is read whatever its size.
+        package var rangeBytesMax = 4 << 20
+        /// How long a look at the log waits where there is nothing.
+        package var waitMilliseconds = 100
+        /// How often the server is asked how far it is, which also keeps the session alive.
+        package var heartbeatMilliseconds: Int64 = 10_000
+        package var connectMilliseconds = 10_000
+        /// How often the catalogue is looked at while the log is read: a table that was taken out of its publication is silent there.
+        package var lookMilliseconds: Int64 = 60_000
+        /// Where the logic finds a document's id, which has to be the primary key; nil for not to look at that.
+        package var idPath: String?
+
+        package init(statePath: String) { self.statePath = statePath }
+    }
+}

@@ -1,0 +1,78 @@
+import Postgres
+import Sources
+
+/// Reads a table as of one moment, in ranges of its primary key.
+final class TableSnapshot {
+    /// The place in the log: what was committed before it is shown, and nothing else.
+    let position: UInt64
+    private let connection: PostgresConnection
+    private let declaration: PostgresDeclaration
+    private let catalogue: CaptureCatalogue
+    private let rowsMax: Int
+    private let bytesMax: Int
+
+    private static let limit = 60_000
+
+    /// Takes up a snapshot that a replication session exported; that session may go afterwards.
+    ///
+    /// - Parameter connection: in no transaction; from now on it is this object's.
+    init(
+        _ name: String, at position: UInt64, _ connection: PostgresConnection, _ declaration: PostgresDeclaration,
+        _ catalogue: CaptureCatalogue, rowsMax: Int, bytesMax: Int
+    ) throws(PostgresError) {
+        self.position = position
+        self.connection = connection
+        self.declaration = declaration
+        self.catalogue = catalogue
+        self.rowsMax = rowsMax
+        self.bytesMax = bytesMax
+        try connection.script(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", operation: "begin the snapshot",
+            timeoutMilliseconds: Self.limit)
+        try connection.script(
+            "SET TRANSACTION SNAPSHOT \(PostgresText.literal(name))", operation: "take up the snapshot",
+            timeoutMilliseconds: Self.limit)
+    }
+
+    /// The rows behind the one of a key, and whether they are the table's last.
+    ///
+    /// The server counts what the rows take there, where large values are packed and lie apart, and sends no more than fits;
+    /// one row it always sends.
+    func rows(after key: [String]?) throws(PostgresError) -> (rows: [CapturedRow], isEnd: Bool) {
+        let keys = catalogue.keys.map { PostgresText.identifier($0) }.joined(separator: ", ")
+        var conditions: [String] = []
+        if let condition = catalogue.condition { conditions.append("(\(condition))") }
+        if let key {
+            let values = key.map { PostgresText.literal($0) }.joined(separator: ", ")
+            conditions.append("(\(keys)) > (\(values))")
+        }
+        let columns = catalogue.columns
+        let names = columns.map { PostgresText.identifier($0.name) }.joined(separator: ", ")
+        let size = columns.map { "coalesce(pg_column_size(\(PostgresText.identifier($0.name))), 0)" }
+        // Names that no column is likely to have.
+        let sql = """
+            SELECT \(names), "medallion's count" FROM (
+                SELECT \(names), count(*) OVER () AS "medallion's count", sum("medallion's size") OVER (
+                    ORDER BY \(keys) ROWS UNBOUNDED PRECEDING) - "medallion's size" AS "medallion's sum"
+                FROM (SELECT \(names), \(size.joined(separator: " + "))::bigint AS "medallion's size"
+                    FROM \(declaration.sqlName)
+                    \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
+                    ORDER BY \(keys) LIMIT \(rowsMax)) candidates) counted
+            WHERE "medallion's sum" < \(bytesMax) ORDER BY \(keys)
+            """
+        let rows = try connection.script(sql, operation: "read the table", timeoutMilliseconds: Self.limit)
+        let count = rows.first?.last.flatMap { $0 }.flatMap { Int($0) } ?? 0
+        let captured = rows.map { row in
+            CapturedRow(columns: columns, values: row.dropLast().map { Self.value($0) })
+        }
+        return (captured, rows.count == count && count < rowsMax)
+    }
+
+    private static func value(_ text: String?) -> LogValue {
+        guard let text else { return .null }
+        return .text(Array(text.utf8))
+    }
+
+    /// Ends the session.
+    func close() { connection.close() }
+}

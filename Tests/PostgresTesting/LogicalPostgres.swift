@@ -1,0 +1,72 @@
+import EmbeddedPostgres
+import Files
+import Glibc
+import PlatformTesting
+import Postgres
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// A server like a customer's whose changes are read: one that keeps the log that logical replication needs.
+package final class LogicalPostgres: Sendable {
+    private static let common = Mutex<Result<LogicalPostgres, any Error>?>(nil)
+    private static let databases = Atomic<Int>(0)
+
+    private let folder: TemporaryFolder
+    private let server: EmbeddedPostgres
+
+    /// - Parameter settings: beside those that make it one.
+    package init(settings: [String] = []) throws {
+        folder = try TemporaryFolder()
+        // Root's server runs as another user, who has to pass.
+        chmod(folder.path, 0o711)
+        var configuration = EmbeddedPostgresConfiguration(folder: folder.file("postgres"))
+        configuration.connectionsMax = 60
+        configuration.isDurable = false
+        configuration.memoryBytes = 64 << 20
+        configuration.otherSettings =
+            ["wal_level=logical", "max_wal_senders=20", "max_replication_slots=40", "wal_sender_timeout=10s"] + settings
+        server = EmbeddedPostgres(
+            configuration: configuration, metrics: MetricsRegistry(), logger: Logger("source", level: .error))
+        try server.start()
+    }
+
+    deinit { server.shutDown() }
+
+    /// One for all tests of a process that leave it as it is.
+    package static func shared() throws -> LogicalPostgres {
+        try common.withLock { common in
+            let result = common ?? Result { try LogicalPostgres() }
+            if common == nil { atexit { LogicalPostgres.end() } }
+            common = result
+            return try result.get()
+        }
+    }
+
+    private static func end() {
+        common.withLock { common in
+            if case .success(let postgres) = common {
+                postgres.server.shutDown()
+                // The process ends: nobody is left to be told of a folder that stays behind.
+                try? Folder.removeTree(postgres.folder.path)
+            }
+            common = nil
+        }
+    }
+
+    /// The DSN of a new, empty database.
+    package func freshDatabase() throws -> String {
+        let number = Self.databases.wrappingAdd(1, ordering: .relaxed).newValue
+        let connection = try PostgresConnection(PostgresConfiguration(dsn: server.dsn), timeoutMilliseconds: 10_000)
+        try connection.script("SELECT pg_advisory_lock(1)", operation: "lock", timeoutMilliseconds: 60_000)
+        try connection.script(
+            "CREATE DATABASE source\(number) TEMPLATE template0", operation: "create database",
+            timeoutMilliseconds: 60_000)
+        return server.dsn.replacing("dbname=medallion", with: "dbname=source\(number)")
+    }
+
+    /// Ends the server's processes as a crash does; it starts again by itself.
+    package func crash() {
+        if let process = server.processID { kill(process, SIGQUIT) }
+    }
+}
