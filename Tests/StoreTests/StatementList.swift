@@ -27,6 +27,7 @@ enum StatementList {
         CountOrphans.self,
         CountRowsOutside.self,
         CountShownPassages.self,
+        CountShownRecords.self,
         CountWaitingVectors.self,
         CountWords.self,
         CreateGeneration.self,

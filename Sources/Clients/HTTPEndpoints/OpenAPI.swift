@@ -106,7 +106,8 @@ package struct OpenAPIDocument: Sendable {
                 (
                     "requestBody",
                     .object([
-                        ("required", .bool(true)), ("content", .object([(MediaType.json, .object(media))])),
+                        ("required", .bool(true)),
+                        ("content", .object(body.types.map { (key: $0, value: .object(media)) })),
                     ])
                 ))
         }
@@ -160,10 +161,11 @@ package struct OpenAPIDocument: Sendable {
         if endpoint.parameters.contains(where: { $0.place == "query" }) {
             replies.append(.error(414, "Path and query together are too long."))
         }
-        if endpoint.body != nil {
+        if let body = endpoint.body {
+            let types = body.types.map { "`\($0)`" }.joined(separator: " or ")
             replies += [
                 .error(413, "The body is too large."),
-                .error(415, "The body is not sent as `application/json`, or its type is not said."),
+                .error(415, "The body is not sent as \(types), or its type is not said."),
             ]
         }
         return replies

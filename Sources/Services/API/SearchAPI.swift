@@ -74,6 +74,8 @@ package struct SearchAPIDependencies: Sendable {
     package var golden: (any GoldenShelf)?
     /// Where suppressions go, and what has become of them; nil where there is no broker.
     package var suppressions: SuppressionDesk?
+    /// Where documents go that come over HTTP; nil where there is no broker.
+    package var intake: IntakeDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -188,6 +190,8 @@ package final class SearchAPI: Sendable {
     let chat: Chat
     let mcp: ContextServer
     let suppressions: Suppressions
+    let intake: Intake
+    let documents: Documents
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -258,7 +262,13 @@ package final class SearchAPI: Sendable {
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults, turns: turns)
-        operation = Operation(configuration, dependencies, stores: index.health, access: access)
+        let intake = Intake(
+            access: access, desk: dependencies.intake, metrics: dependencies.metrics, logger: logger.scoped("intake"))
+        self.intake = intake
+        documents = Documents(intake: intake, turns: turns)
+        var known = dependencies
+        known.sources = { tenant in intake.added(to: dependencies.sources(tenant)) }
+        operation = Operation(configuration, known, stores: index.health, access: access)
         operators = OperatorRequests(
             control: dependencies.control, access: access, turns: turns, logger: logger)
         golden = GoldenQueries(

@@ -6,6 +6,8 @@ package import Logic
 package enum ConnectorDeclaration: Sendable, Equatable {
     case serverSentEvents(ServerSentEventsDeclaration)
     case files(FilesDeclaration)
+    case webhook(WebhookDeclaration)
+    case documents(DocumentsDeclaration)
     /// Somebody else fills the topic.
     case none
 
@@ -13,6 +15,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
     package enum Kind: String, CaseIterable, Sendable {
         case serverSentEvents = "sse"
         case files
+        case webhook
+        case documents
         case none
     }
 
@@ -21,6 +25,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         switch self {
         case .serverSentEvents: .serverSentEvents
         case .files: .files
+        case .webhook: .webhook
+        case .documents: .documents
         case .none: .none
         }
     }
@@ -30,7 +36,17 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         switch self {
         case .serverSentEvents(let declaration): declaration
         case .files(let declaration): declaration
+        case .webhook(let declaration): declaration
+        case .documents(let declaration): declaration
         case .none: nil
+        }
+    }
+
+    /// Whether records are handed over to a process that serves the API, so that nothing reads them anywhere.
+    package var isPushed: Bool {
+        switch self {
+        case .webhook, .documents: true
+        default: false
         }
     }
 
@@ -48,6 +64,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         switch type.choice(Kind.self) {
         case .serverSentEvents?: return ServerSentEventsDeclaration(reader).map(Self.serverSentEvents)
         case .files?: return FilesDeclaration(reader, folder: folder).map(Self.files)
+        case .webhook?: return WebhookDeclaration(reader, folder: folder).map(Self.webhook)
+        case .documents?: return DocumentsDeclaration(reader).map(Self.documents)
         case Kind.none?: return reader.members(required: ["type"]) == nil ? nil : ConnectorDeclaration.none
         case nil: return nil
         }

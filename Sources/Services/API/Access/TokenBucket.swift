@@ -19,6 +19,15 @@ struct TokenBucket: Sendable {
         tokens -= 1
         return nil
     }
+
+    /// Takes `count` tokens where there is one at least. What is missing is owed: it comes back first.
+    ///
+    /// - Returns: as ``take(rate:burst:nowNanoseconds:)``.
+    mutating func take(_ count: Int, rate: Double, burst: Double, nowNanoseconds now: Int64) -> Int64? {
+        if let wait = take(rate: rate, burst: burst, nowNanoseconds: now) { return wait }
+        tokens -= Double(max(0, count - 1))
+        return nil
+    }
 }
 
 /// A bucket per caller, for the callers of late. Bounded: two maps, of which the older is forgotten when the newer is

@@ -24,6 +24,8 @@ package enum Connectors {
             let labels = isDeclared ? [("source", source.name.text)] : []
             make = { [configuration] in ServerSentEventsConnector(configuration, metrics: metrics, labels: labels) }
         case .files(let files): make = { try FilesConnector(files, context) }
+        // The API takes their records.
+        case .webhook, .documents: return nil
         case .none: return nil
         }
         return ConnectorService(

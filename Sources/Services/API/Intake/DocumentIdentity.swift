@@ -1,0 +1,59 @@
+import Bytes
+import Hashing
+import KafkaAccess
+
+/// What makes a copy of a document known as one: it becomes the record's `event_id`, and within the logic's duplicate window the
+/// stream job leaves out a record whose id it has seen.
+///
+/// With an `Idempotency-Key` it is the key and the line's number, whatever the line says: a client that asks again gets the same
+/// result even if it writes its documents a little differently. Without one, where documents have versions, it is the hash of the
+/// line: the same version said twice says nothing new. Where they have none, an old text may well be sent a second time on purpose, so
+/// only a signed request that is played again is known, by its signature.
+enum DocumentIdentity {
+    case key(String)
+    case content
+    case signature(String)
+    case none
+
+    init(key: String?, hasVersions: Bool, signature: String?) {
+        if let key {
+            self = .key(key)
+        } else if hasVersions {
+            self = .content
+        } else if let signature {
+            self = .signature(signature)
+        } else {
+            self = .none
+        }
+    }
+
+    func batch(_ body: IntakeBody, arrivalMilliseconds: Int64) throws(HashingError) -> PublishedBatch {
+        try batch(body.bytes, body.lines, arrivalMilliseconds: arrivalMilliseconds)
+    }
+
+    func batch(
+        _ bytes: [UInt8], _ lines: [IntakeBody.Line], arrivalMilliseconds: Int64
+    ) throws(HashingError) -> PublishedBatch {
+        var hasher = try SHA256Hasher()
+        var records: [PublishedBatch.Record] = []
+        records.reserveCapacity(lines.count)
+        for line in lines {
+            var id: [UInt8] = []
+            switch self {
+            case .none: break
+            case .key(let text), .signature(let text):
+                id.reserveCapacity(text.utf8.count + 12)
+                id.append(contentsOf: text.utf8)
+                id.append(UInt8(ascii: ":"))
+                Decimal.append(Int64(line.number), to: &id)
+            case .content:
+                let digest = try bytes.withUnsafeBytes { all throws(HashingError) in
+                    try hasher.hash(UnsafeRawBufferPointer(rebasing: all[line.range]))
+                }
+                digest.appendHex(to: &id)
+            }
+            records.append(PublishedBatch.Record(range: line.range, key: line.key, eventID: id))
+        }
+        return PublishedBatch(bytes: bytes, records: records, arrivalMilliseconds: arrivalMilliseconds)
+    }
+}
