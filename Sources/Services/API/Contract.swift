@@ -263,6 +263,7 @@ extension SearchAPI {
         suppressions.endpoints(in: &set)
         intake.endpoints(in: &set)
         documents.endpoints(in: &set)
+        documentReads.endpoints(in: &set)
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)

@@ -74,6 +74,8 @@ package struct SearchAPIDependencies: Sendable {
     package var golden: (any GoldenShelf)?
     /// Where suppressions go, and what has become of them; nil where there is no broker.
     package var suppressions: SuppressionDesk?
+    /// Reads documents by their ids; nil where there is no index.
+    package var documents: DocumentShelf?
     /// Where documents go that come over HTTP; nil where there is no broker.
     package var intake: IntakeDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
@@ -192,6 +194,7 @@ package final class SearchAPI: Sendable {
     let suppressions: Suppressions
     let intake: Intake
     let documents: Documents
+    let documentReads: DocumentReads
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -266,6 +269,7 @@ package final class SearchAPI: Sendable {
             access: access, desk: dependencies.intake, metrics: dependencies.metrics, logger: logger.scoped("intake"))
         self.intake = intake
         documents = Documents(intake: intake, turns: turns)
+        documentReads = DocumentReads(access: access, shelf: dependencies.documents, turns: turns)
         var known = dependencies
         known.sources = { tenant in intake.added(to: dependencies.sources(tenant)) }
         operation = Operation(configuration, known, stores: index.health, access: access)

@@ -71,9 +71,9 @@ package enum PublishFault: Error, CustomStringConvertible {
 
 /// Hands batches of records to topics, and says where each record lies once all in-sync replicas have it.
 ///
-/// One producer for all topics, made with the first batch. A lane sends (and makes a topic that is missing), another thread takes the
-/// acknowledgements; no caller blocks. Every batch is answered within ``Bounds/messageMilliseconds`` and the time that the lane needs for
-/// those before it. Callers bound what is under way.
+/// One producer for all topics, made with the first batch. A lane sends (and makes a topic that is missing), another
+/// thread takes the acknowledgements; no caller blocks. Every batch is answered within ``Bounds/messageMilliseconds``
+/// and the time that the lane needs for those before it. Callers bound what is under way.
 package final class RecordPublisher: Sendable {
     /// What it may take.
     package struct Bounds: Sendable {

@@ -2,13 +2,13 @@ import Bytes
 import Hashing
 import KafkaAccess
 
-/// What makes a copy of a document known as one: it becomes the record's `event_id`, and within the logic's duplicate window the
-/// stream job leaves out a record whose id it has seen.
+/// What makes a copy of a document known as one: it becomes the record's `event_id`, and within the logic's duplicate
+/// window the stream job leaves out a record whose id it has seen.
 ///
-/// With an `Idempotency-Key` it is the key and the line's number, whatever the line says: a client that asks again gets the same
-/// result even if it writes its documents a little differently. Without one, where documents have versions, it is the hash of the
-/// line: the same version said twice says nothing new. Where they have none, an old text may well be sent a second time on purpose, so
-/// only a signed request that is played again is known, by its signature.
+/// With an `Idempotency-Key` it is the key and the line's number, whatever the line says: a client that asks again gets
+/// the same result even if it writes its documents a little differently. Without one, where documents have versions, it
+/// is the hash of the line: the same version said twice says nothing new. Where they have none, an old text may well be
+/// sent a second time on purpose, so only a signed request that is played again is known, by its signature.
 enum DocumentIdentity {
     case key(String)
     case content

@@ -9,11 +9,11 @@ import Records
 import Sources
 import Telemetry
 
-/// Takes documents that come over HTTP and hands them to their source's topic: `POST /ingest/{source}`, and what writes to
-/// `/documents`.
+/// Takes documents that come over HTTP and hands them to their source's topic: `POST /ingest/{source}`, and what writes
+/// to `/documents`.
 ///
-/// All or nothing: a request of which one document is refused leaves nothing in the topic. It is answered once the broker has
-/// acknowledged all of them.
+/// All or nothing: a request of which one document is refused leaves nothing in the topic. It is answered once the
+/// broker has acknowledged all of them.
 struct Intake: Sendable {
     let access: AccessGuard
     /// Nil in a process that has no broker.
@@ -92,7 +92,8 @@ struct Intake: Sendable {
 
     // MARK: Signatures
 
-    /// The source that a request with a signature is for, whoever sends it; nil where the path names none whose requests are signed.
+    /// The source that a request with a signature is for, whoever sends it; nil where the path names none whose
+    /// requests are signed.
     private func signedSource(
         _ request: HTTPRequest, in desk: IntakeDesk
     ) -> (SourceDeclaration, WebhookDeclaration)? {

@@ -3,7 +3,8 @@ import Health
 import Synchronization
 import Telemetry
 
-/// What became of the documents that were handed to this process, by source: for `GET /sources`, `/pipeline/status` and metrics.
+/// What became of the documents that were handed to this process, by source: for `GET /sources`, `/pipeline/status` and
+/// metrics.
 final class IntakeBoard: Sendable {
     private struct Entry {
         var accepted: Int64 = 0

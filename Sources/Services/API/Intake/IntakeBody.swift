@@ -38,7 +38,7 @@ struct IntakeBody: Sendable {
     }
 
     /// The types of bodies with one document or several.
-    static let types = [MediaType.json, "application/x-ndjson", "application/ndjson", "application/jsonl"]
+    static let types = [MediaType.json, "application/x-ndjson"]
 
     /// Without its coding.
     let bytes: [UInt8]

@@ -120,7 +120,7 @@ private enum IntakeParameters {
             raw: types,
             schema: .anyObject(
                 types.count > 1
-                    ? "A document as the source's logic maps it; with the other types, one a line. May be packed with gzip."
+                    ? "A document as the source's logic maps it; with the other type, one a line. May be packed with gzip."
                     : "A document as the source's logic maps it. May be packed with gzip."),
             bytesMax: IntakeBody.Bounds.packedBytesMax,
             examples: [

@@ -13,8 +13,8 @@ final class IntakeQuotas: Sendable {
     /// - Parameter clock: monotonic nanoseconds.
     init(clock: @escaping @Sendable () -> Int64 = SystemClock.monotonicNanoseconds) { self.clock = clock }
 
-    /// Pays for documents. A request goes while anything is left, however many documents it has; what it takes beyond that has to
-    /// come back before the next one goes.
+    /// Pays for documents. A request goes while anything is left, however many documents it has; what it takes beyond
+    /// that has to come back before the next one goes.
     ///
     /// - Throws: 429 with the time to wait.
     func take(_ count: Int, of source: String, rate: Int?) throws(EndpointError) {

@@ -1,8 +1,8 @@
 import HTTPEndpoints
 import Synchronization
 
-/// How much documents on their way to the broker may hold, all requests together: what is more is refused at once, so that a broker
-/// that is slow or away fills no memory.
+/// How much documents on their way to the broker may hold, all requests together: what is more is refused at once, so
+/// that a broker that is slow or away fills no memory.
 final class IntakeRoom: Sendable {
     private struct Held {
         var requests = 0

@@ -3,8 +3,8 @@ import Concurrency
 import Records
 import Synchronization
 
-/// Lets requests wait until the index has come to what they wrote. However many wait, the database is looked at by one of them at a
-/// time, and what one sees counts for all.
+/// Lets requests wait until the index has come to what they wrote. However many wait, the database is looked at by one
+/// of them at a time, and what one sees counts for all.
 final class SearchableWatch: Sendable {
     private let desk: IntakeDesk
     private let lane = Lane(name: "searchable")

@@ -6,8 +6,8 @@ import Sources
 /// What says that a request comes from somebody who knows the source's secret, and came just now:
 /// `Medallion-Signature: t=<seconds since 1970>,v1=<64 hexadecimal digits>`.
 ///
-/// `v1` is the HMAC-SHA256 of the seconds, a dot, the `Idempotency-Key` (nothing where there is none), a dot, and the body as it is sent.
-/// The key is covered, so that nobody who has seen a request can send it again as another one.
+/// `v1` is the HMAC-SHA256 of the seconds, a dot, the `Idempotency-Key` (nothing where there is none), a dot, and the
+/// body as it is sent. The key is covered, so that nobody who has seen a request can send it again as another one.
 struct WebhookSignature: Sendable {
     static let header = "Medallion-Signature"
     /// How far a request's time may be from ours.
