@@ -17,6 +17,11 @@ package struct DocumentPage: Sendable, Equatable {
     package var documents: [ShownDocument]
     /// The id behind which the next page begins; nil where there is none.
     package var next: String?
+
+    package init(documents: [ShownDocument], next: String?) {
+        self.documents = documents
+        self.next = next
+    }
 }
 
 /// How much of a collection the active generation shows.
