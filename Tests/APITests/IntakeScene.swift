@@ -4,6 +4,8 @@ import Concurrency
 import Files
 import HTTPClient
 import HTTPServer
+import Hashing
+import Health
 import JSONScan
 import Kafka
 import KafkaAccess

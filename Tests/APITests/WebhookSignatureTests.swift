@@ -1,5 +1,6 @@
 import Bytes
 import HTTPServer
+import Hashing
 import JSONScan
 import Records
 import Sources

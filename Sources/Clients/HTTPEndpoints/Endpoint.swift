@@ -127,7 +127,9 @@ package struct EndpointDescription: Sendable {
                 parameter.schema(input.initial)
             )
         }
-        body = input.body.map { ($0.schema, $0.examples, $0.types, $0.bytesMax) }
+        body = input.body.map {
+            (schema: $0.schema, examples: $0.examples, types: $0.types, bytesMax: $0.bytesMax)
+        }
         let successes = endpoint.replies.filter { $0.status < 300 }
         offered = successes.flatMap { $0.content.map(\.type) }
         replies = endpoint.replies

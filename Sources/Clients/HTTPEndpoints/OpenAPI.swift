@@ -107,7 +107,7 @@ package struct OpenAPIDocument: Sendable {
                     "requestBody",
                     .object([
                         ("required", .bool(true)),
-                        ("content", .object(body.types.map { (key: $0, value: .object(media)) })),
+                        ("content", .object(body.types.map { (key: $0, value: JSONValue.object(media)) })),
                     ])
                 ))
         }

@@ -27,6 +27,9 @@ package struct PublishedBatch: Sendable {
     let records: [Record]
     let arrivalMilliseconds: Int64
 
+    /// How many they are.
+    package var count: Int { records.count }
+
     /// Bytes of all values together.
     package var valueBytes: Int { records.reduce(0) { $0 + $1.range.count } }
 
@@ -136,7 +139,6 @@ private final class PublishingCore: Sendable {
 
     /// A batch whose records are not all reported yet.
     private struct Pending: Sendable {
-        let topic: String
         let continuation: Continuation
         var left: Int
         var places: [PublishedPlace]
@@ -208,7 +210,7 @@ private final class PublishingCore: Sendable {
         let number = state.withLock { state in
             state.lastNumber += 1
             state.batches[state.lastNumber] = Pending(
-                topic: topic, continuation: continuation, left: count,
+                continuation: continuation, left: count,
                 places: Array(repeating: PublishedPlace(partition: -1, offset: -1), count: count))
             return state.lastNumber
         }

@@ -65,10 +65,12 @@ extension SearchStore {
         let rows = try run(
             ListDocuments(tenant: tenant, collection: collection, after: id, limit: limit + 1), for: tenant,
             timeoutMilliseconds)
-        let found = rows.compactMap(\.document).sorted {
+        let found = rows.compactMap { $0.document }.sorted {
             $0.first.docID.utf8.lexicographicallyPrecedes($1.first.docID.utf8)
         }
-        guard found.count > limit else { return DocumentPage(documents: found, next: rows.compactMap(\.edge).first) }
+        guard found.count > limit else {
+            return DocumentPage(documents: found, next: rows.compactMap { $0.edge }.first)
+        }
         let documents = Array(found.prefix(limit))
         return DocumentPage(documents: documents, next: documents.last?.first.docID)
     }

@@ -59,7 +59,9 @@ struct Documents: Sendable {
                 "path", "doc_id", "string_too_long", "must have at most \(IntakeBody.Bounds.keyBytesMax) bytes",
                 input.docID)
         }
-        var members = [(target.mapping.id, JSONValue.string(input.docID)), (target.mapping.deleted, .bool(true))]
+        var members: [(FieldPath, JSONValue)] = [
+            (target.mapping.id, JSONValue.string(input.docID)), (target.mapping.deleted, .bool(true)),
+        ]
         switch (target.mapping.version, input.version) {
         case (nil, nil): break
         case (nil, let given?):

@@ -197,7 +197,7 @@ struct Intake: Sendable {
         } catch let error as EndpointError {
             throw noted(error, source.name.text)
         }
-        return try await hand(batch, to: source, lines: batch.records.count, share: share)
+        return try await hand(batch, to: source, lines: batch.count, share: share)
     }
 
     /// Hands one object of our own making to the topic.

@@ -81,7 +81,7 @@ struct DocumentDeleteInput: Sendable {
 /// Parameters that several endpoints share.
 private enum IntakeParameters {
     /// Printable ASCII: it becomes a part of the record's `event_id`.
-    static func key<Root>(_ path: any WritableKeyPath<Root, String?> & Sendable) -> Parameter<Root> {
+    static func key<Root: Sendable>(_ path: any WritableKeyPath<Root, String?> & Sendable) -> Parameter<Root> {
         let pattern = TextPattern("^[!-~]*$", "must be printable ASCII without blanks") { text in
             text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
         }
@@ -92,11 +92,11 @@ private enum IntakeParameters {
         )
     }
 
-    static func docID<Root>(_ path: any WritableKeyPath<Root, String> & Sendable) -> Parameter<Root> {
+    static func docID<Root: Sendable>(_ path: any WritableKeyPath<Root, String> & Sendable) -> Parameter<Root> {
         Parameter(.path, "doc_id", path, .string(1...IntakeBody.Bounds.keyBytesMax), "A document's id.")
     }
 
-    static func write<Root>(
+    static func write<Root: Sendable>(
         collection: any WritableKeyPath<Root, String?> & Sendable, key: any WritableKeyPath<Root, String?> & Sendable,
         wait: any WritableKeyPath<Root, DocumentWait?> & Sendable,
         waitMilliseconds: any WritableKeyPath<Root, Int> & Sendable
@@ -115,7 +115,7 @@ private enum IntakeParameters {
         ]
     }
 
-    static func body<Root>(types: [String] = IntakeBody.types) -> BodyForm<Root> {
+    static func body<Root: Sendable>(types: [String] = IntakeBody.types) -> BodyForm<Root> {
         BodyForm(
             raw: types,
             schema: .anyObject(
