@@ -27,8 +27,9 @@ package struct DocumentPage: Sendable, Equatable {
 /// How much of a collection the active generation shows.
 package struct CollectionSize: Sendable, Equatable {
     package var name: String
-    /// Counted up to ``DocumentPage/countedMax``.
     package var documents: Int64
+    /// Whether those are all: no more than ``DocumentPage/countedMax`` contents are looked at.
+    package var isComplete: Bool
     /// As of the last count, which is some seconds behind.
     package var passages: Int64
 }
@@ -39,7 +40,7 @@ extension DocumentPage {
     /// Rows that one page walks at most: contents that are shown no more stand between the others until they are
     /// removed.
     static let rowsMax = 2_000
-    /// Documents that are counted of one collection at most.
+    /// Contents of one collection that are looked at to count its documents.
     package static let countedMax = 10_000
 }
 
@@ -210,21 +211,21 @@ struct FindDocument: PostgresStatement {
 struct CountCollections: PostgresStatement {
     static let name = "count_collections"
     static let sql = """
-        SELECT c.name, n.documents, coalesce(t.passages, 0)
+        SELECT c.name, n.documents, n.walked, coalesce(t.passages, 0)
         FROM collections c
         LEFT JOIN collection_counts t
             ON t.collection_id = c.id AND t.generation = (SELECT a.generation FROM active_generation a)
         CROSS JOIN LATERAL (
-            SELECT count(*) AS documents FROM (
-                SELECT FROM documents d
-                CROSS JOIN LATERAL (
-                    SELECT FROM visibility v
-                    WHERE v.document_id = d.id AND v.generation = (SELECT a.generation FROM active_generation a)
-                        AND v.tenant = $1 AND v.to_version IS NULL AND v.suppression IS NULL LIMIT 1
-                ) g
-                WHERE d.collection_id = c.id AND d.tenant = $1
+            SELECT count(g.document_id) AS documents, count(*) AS walked
+            FROM (
+                SELECT o.id FROM documents o WHERE o.collection_id = c.id AND o.tenant = $1
                 LIMIT \(DocumentPage.countedMax)
-            ) s
+            ) d
+            LEFT JOIN LATERAL (
+                SELECT v.document_id FROM visibility v
+                WHERE v.document_id = d.id AND v.generation = (SELECT a.generation FROM active_generation a)
+                    AND v.tenant = $1 AND v.to_version IS NULL AND v.suppression IS NULL LIMIT 1
+            ) g ON true
         ) n
         WHERE c.tenant = $1
         ORDER BY c.name
@@ -235,6 +236,8 @@ struct CountCollections: PostgresStatement {
     func bind(into parameters: inout PostgresParameters) { parameters.append(tenant.text) }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> CollectionSize {
-        CollectionSize(name: try row.text(0), documents: try row.int64(1), passages: try row.int64(2))
+        CollectionSize(
+            name: try row.text(0), documents: try row.int64(1),
+            isComplete: try row.int64(2) < Int64(DocumentPage.countedMax), passages: try row.int64(3))
     }
 }

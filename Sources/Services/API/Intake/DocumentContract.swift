@@ -90,7 +90,9 @@ extension ReplySchemas {
                 of: Schema.object([
                     .init("name", .string()), .init("source", .string(), "What fills it."),
                     .init("connector", .string(), "With `documents` it is written by POST, PUT and DELETE /documents."),
-                    .init("documents", .integer(), "That the index shows; counted up to 10,000."),
+                    .init(
+                        "documents", .integer(),
+                        "That the index shows, among the first 10,000 contents that are looked at."),
                     .init("documents_complete", .bool(), "Whether there are no more than that."),
                     .init("passages", .integer(), "As of the last count, some seconds ago."),
                     .init(

@@ -202,9 +202,8 @@ extension JSONWriter {
         string("name", source.collection.name.text)
         string("source", source.name.text)
         string("connector", source.connector.kind.rawValue)
-        let documents = size?.documents ?? 0
-        integer("documents", documents)
-        bool("documents_complete", documents < DocumentPage.countedMax)
+        integer("documents", size?.documents ?? 0)
+        bool("documents_complete", size?.isComplete ?? true)
         integer("passages", size?.passages ?? 0)
         key("attributes")
         beginArray()
