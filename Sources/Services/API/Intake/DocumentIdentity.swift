@@ -27,13 +27,13 @@ enum DocumentIdentity {
         }
     }
 
-    func batch(_ body: IntakeBody, arrivalMilliseconds: Int64) throws(HashingError) -> PublishedBatch {
+    func batch(_ body: IntakeBody, arrivalMilliseconds: Int64) throws -> PublishedBatch {
         try batch(body.bytes, body.lines, arrivalMilliseconds: arrivalMilliseconds)
     }
 
     func batch(
         _ bytes: [UInt8], _ lines: [IntakeBody.Line], arrivalMilliseconds: Int64
-    ) throws(HashingError) -> PublishedBatch {
+    ) throws -> PublishedBatch {
         var hasher = try SHA256Hasher()
         var records: [PublishedBatch.Record] = []
         records.reserveCapacity(lines.count)

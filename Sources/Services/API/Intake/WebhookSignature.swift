@@ -70,7 +70,7 @@ struct WebhookSignature: Sendable {
     /// Whether one of the signatures was made with one of the secrets. How long that takes says nothing about either.
     ///
     /// - Returns: what the first secret makes of the request, the same whatever signatures stand in it; nil where none is right.
-    func verified(key: String, body: [UInt8], by secrets: WebhookSecrets) throws(HashingError) -> String? {
+    func verified(key: String, body: [UInt8], by secrets: WebhookSecrets) throws -> String? {
         let head = Array("\(seconds).\(key).".utf8)
         var isSigned = false
         var first: Digest256?
@@ -88,7 +88,7 @@ enum MessageAuthentication {
     private static let blockBytes = 64
 
     /// The code of the parts, one behind the other.
-    static func sha256(_ parts: [[UInt8]], secret: [UInt8]) throws(HashingError) -> Digest256 {
+    static func sha256(_ parts: [[UInt8]], secret: [UInt8]) throws -> Digest256 {
         var hasher = try SHA256Hasher()
         var block = secret
         if block.count > blockBytes {
@@ -102,7 +102,7 @@ enum MessageAuthentication {
         return try hasher.finish()
     }
 
-    private static func begin(_ hasher: inout SHA256Hasher, _ parts: [[UInt8]]) throws(HashingError) {
+    private static func begin(_ hasher: inout SHA256Hasher, _ parts: [[UInt8]]) throws {
         try hasher.begin()
         for part in parts {
             try part.withUnsafeBytes { bytes throws(HashingError) in try hasher.update(bytes) }
