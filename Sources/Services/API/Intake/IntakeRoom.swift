@@ -31,13 +31,7 @@ final class IntakeRoom: Sendable {
             self.bytes = Mutex(bytes)
         }
 
-        deinit {
-            let bytes = bytes.withLock { $0 }
-            room.held.withLock { held in
-                held.requests -= 1
-                held.bytes -= bytes
-            }
-        }
+        deinit { room.leave(bytes: bytes.withLock { $0 }) }
 
         /// Takes more.
         ///
@@ -59,6 +53,13 @@ final class IntakeRoom: Sendable {
         let share = Share(self, bytes: 0)
         try share.grow(by: bytes)
         return share
+    }
+
+    private func leave(bytes count: Int) {
+        held.withLock { held in
+            held.requests -= 1
+            held.bytes -= count
+        }
     }
 
     private func take(_ count: Int) throws(EndpointError) {

@@ -44,11 +44,13 @@ final class SearchableWatch: Sendable {
     func count(
         _ offsets: [TopicPartition: [Int64]], of tenant: TenantID, deadline: Deadline
     ) async throws -> Int {
-        try await lane.run { [self] in
-            try offsets.reduce(0) { sum, entry in
+        try await lane.run { [desk] in
+            var count = 0
+            for (place, records) in offsets {
                 let timeout = max(1, min(Self.lookMillisecondsMax, deadline.leftMilliseconds))
-                return sum + (try desk.shown(tenant, entry.key, entry.value, timeout))
+                count += try desk.shown(tenant, place, records, timeout)
             }
+            return count
         }
     }
 }

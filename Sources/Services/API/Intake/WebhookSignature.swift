@@ -89,24 +89,18 @@ enum MessageAuthentication {
 
     /// The code of the parts, one behind the other.
     static func sha256(_ parts: [[UInt8]], secret: [UInt8]) throws -> Digest256 {
-        var hasher = try SHA256Hasher()
         var block = secret
-        if block.count > blockBytes {
-            try begin(&hasher, [block])
-            block = try hasher.finish().bytes
-        }
+        if block.count > blockBytes { block = try hash(block).bytes }
         block += Array(repeating: 0, count: blockBytes - block.count)
-        try begin(&hasher, [block.map { $0 ^ 0x36 }] + parts)
-        let inner = try hasher.finish().bytes
-        try begin(&hasher, [block.map { $0 ^ 0x5C }, inner])
-        return try hasher.finish()
+        var inner = block.map { $0 ^ 0x36 }
+        inner.reserveCapacity(blockBytes + parts.reduce(0) { $0 + $1.count })
+        for part in parts { inner.append(contentsOf: part) }
+        return try hash(block.map { $0 ^ 0x5C } + hash(inner).bytes)
     }
 
-    private static func begin(_ hasher: inout SHA256Hasher, _ parts: [[UInt8]]) throws {
-        try hasher.begin()
-        for part in parts {
-            try part.withUnsafeBytes { bytes throws(HashingError) in try hasher.update(bytes) }
-        }
+    private static func hash(_ bytes: [UInt8]) throws -> Digest256 {
+        var hasher = try SHA256Hasher()
+        return try bytes.withUnsafeBytes { bytes throws(HashingError) in try hasher.hash(bytes) }
     }
 }
 
