@@ -5,10 +5,11 @@ import KafkaAccess
 /// What makes a copy of a document known as one: it becomes the record's `event_id`, and within the logic's duplicate
 /// window the stream job leaves out a record whose id it has seen.
 ///
-/// With an `Idempotency-Key` it is the key and the line's number, whatever the line says: a client that asks again gets
-/// the same result even if it writes its documents a little differently. Without one, where documents have versions, it
-/// is the hash of the line: the same version said twice says nothing new. Where they have none, an old text may well be
-/// sent a second time on purpose, so only a signed request that is played again is known, by its signature.
+/// With an `Idempotency-Key` it is the key and what the line says: a line that a client sends again is a copy wherever
+/// in the body it stands, and another line under the same key is another event, which is never lost. Without a key, where
+/// documents have versions, it is the hash of the line: the same version said twice says nothing new. Where they have none,
+/// an old text may well be sent a second time on purpose, so only a signed request that is played again is known, by what
+/// was signed.
 enum DocumentIdentity {
     case key(String)
     case content
@@ -37,23 +38,35 @@ enum DocumentIdentity {
         var hasher = try SHA256Hasher()
         var records: [PublishedBatch.Record] = []
         records.reserveCapacity(lines.count)
+        // Of lines that stand in the body several times: how often so far.
+        var copies: [Digest256: Int] = [:]
+        func digest(_ line: IntakeBody.Line) throws -> Digest256 {
+            try bytes.withUnsafeBytes { all throws(HashingError) in
+                try hasher.hash(UnsafeRawBufferPointer(rebasing: all[line.range]))
+            }
+        }
         for line in lines {
             var id: [UInt8] = []
             switch self {
             case .none: break
-            case .key(let text), .signature(let text):
+            case .key(let text):
+                let digest = try digest(line)
+                copies[digest, default: 0] += 1
+                id = Array("\(text):\(digest.hex.prefix(Self.hashDigits))".utf8)
+                if let copy = copies[digest], copy > 1 { id += Array(":\(copy)".utf8) }
+            case .signature(let text):
                 id.reserveCapacity(text.utf8.count + 12)
                 id.append(contentsOf: text.utf8)
                 id.append(UInt8(ascii: ":"))
+                // What is signed is signed with its order.
                 Decimal.append(Int64(line.number), to: &id)
-            case .content:
-                let digest = try bytes.withUnsafeBytes { all throws(HashingError) in
-                    try hasher.hash(UnsafeRawBufferPointer(rebasing: all[line.range]))
-                }
-                digest.appendHex(to: &id)
+            case .content: try digest(line).appendHex(to: &id)
             }
             records.append(PublishedBatch.Record(range: line.range, key: line.key, eventID: id))
         }
         return PublishedBatch(bytes: bytes, records: records, arrivalMilliseconds: arrivalMilliseconds)
     }
+
+    /// Of a line's hash behind a key: 128 bits, and the longest key still leaves an `event_id` within its 255 bytes.
+    private static let hashDigits = 32
 }

@@ -88,7 +88,7 @@ private enum IntakeParameters {
         return Parameter(
             .header, "Idempotency-Key", path,
             Form<String>.string(1...Intake.keyBytesMax, pattern: pattern).optional,
-            "The same for the same documents, however often they are sent, and unique in the source: copies are left out."
+            "Unique in the source, and the same whenever these documents are sent again: lines that came with it before are left out."
         )
     }
 
