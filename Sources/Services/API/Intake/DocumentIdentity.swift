@@ -40,31 +40,35 @@ enum DocumentIdentity {
         records.reserveCapacity(lines.count)
         // Of lines that stand in the body several times: how often so far.
         var copies: [Digest256: Int] = [:]
-        func digest(_ line: IntakeBody.Line) throws -> Digest256 {
-            try bytes.withUnsafeBytes { all throws(HashingError) in
-                try hasher.hash(UnsafeRawBufferPointer(rebasing: all[line.range]))
-            }
-        }
         for line in lines {
             var id: [UInt8] = []
             switch self {
             case .none: break
             case .key(let text):
-                let digest = try digest(line)
-                copies[digest, default: 0] += 1
+                let digest = try Self.digest(bytes, line, by: &hasher)
+                let copy = (copies[digest] ?? 0) + 1
+                copies[digest] = copy
                 id = Array("\(text):\(digest.hex.prefix(Self.hashDigits))".utf8)
-                if let copy = copies[digest], copy > 1 { id += Array(":\(copy)".utf8) }
+                if copy > 1 { id += Array(":\(copy)".utf8) }
             case .signature(let text):
                 id.reserveCapacity(text.utf8.count + 12)
                 id.append(contentsOf: text.utf8)
                 id.append(UInt8(ascii: ":"))
                 // What is signed is signed with its order.
                 Decimal.append(Int64(line.number), to: &id)
-            case .content: try digest(line).appendHex(to: &id)
+            case .content: try Self.digest(bytes, line, by: &hasher).appendHex(to: &id)
             }
             records.append(PublishedBatch.Record(range: line.range, key: line.key, eventID: id))
         }
         return PublishedBatch(bytes: bytes, records: records, arrivalMilliseconds: arrivalMilliseconds)
+    }
+
+    private static func digest(
+        _ bytes: [UInt8], _ line: IntakeBody.Line, by hasher: inout SHA256Hasher
+    ) throws -> Digest256 {
+        try bytes.withUnsafeBytes { all throws(HashingError) in
+            try hasher.hash(UnsafeRawBufferPointer(rebasing: all[line.range]))
+        }
     }
 
     /// Of a line's hash behind a key: 128 bits, and the longest key still leaves an `event_id` within its 255 bytes.
