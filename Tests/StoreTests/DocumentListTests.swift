@@ -73,6 +73,28 @@ import Testing
         #expect(found.ids == Array(Set(found.ids)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
     }
 
+    /// However many contents a document has had, it and those behind it are listed.
+    @Test func aDocumentOfManyContentsIsListed() throws {
+        let fixture = try IndexFixture()
+        let store = fixture.store
+        // More than a page walks stand before what doc-2 shows: of the document itself, and of one that shows nothing.
+        _ = try fixture.writer.write([document(1), document(2)], timeoutMilliseconds: limit)
+        for (source, id, number) in [("doc-2", "doc-2", -10_000), ("doc-1", "doc-10", -20_000)] {
+            _ = try fixture.connect().script(
+                """
+                INSERT INTO documents (id, key_id, tenant, collection_id, doc_id, content_hash, model_id, text_hash, title, url,
+                    lang, event_time, attributes, quality_flags)
+                SELECT \(number) + n, \(number), tenant, collection_id, '\(id)', content_hash || n, model_id, text_hash, title,
+                    url, lang, event_time, attributes, quality_flags
+                FROM documents CROSS JOIN generate_series(1, \(DocumentPage.rowsMax + 500)) n WHERE doc_id = '\(source)'
+                """, timeoutMilliseconds: limit)
+        }
+        _ = try fixture.writer.write([document(3)], timeoutMilliseconds: limit)
+        for size in [1, 2, 500] {
+            #expect(try pages(store, of: size).ids == ["doc-1", "doc-2", "doc-3"], "\(size)")
+        }
+    }
+
     @Test func aDocumentIsShownAsItIsNow() throws {
         let fixture = try IndexFixture()
         let store = fixture.store

@@ -37,8 +37,8 @@ package struct CollectionSize: Sendable, Equatable {
 extension DocumentPage {
     /// Documents of one page at most.
     package static let limitMax = 500
-    /// Rows that one page walks at most: contents that are shown no more stand between the others until they are
-    /// removed.
+    /// Rows that one page walks at most, but for the contents of its last document: contents that are shown no more stand
+    /// between the others until they are removed.
     static let rowsMax = 2_000
     /// Contents of one collection that are looked at to count its documents.
     package static let countedMax = 10_000
@@ -133,14 +133,15 @@ private enum DocumentSQL {
 }
 
 /// A page of documents. A bounded number of rows is walked in the order of their index; where they are used up before
-/// enough documents were found, the last of them is the edge.
+/// enough documents were found, the last of them is the edge. All contents of the edge's document are walked, since the one
+/// that is shown is mostly the last.
 struct ListDocuments: PostgresStatement {
     static let name = "list_documents"
     static let sql = """
         WITH walked AS MATERIALIZED (
             SELECT o.id, o.doc_id FROM documents o
             WHERE o.collection_id = \(DocumentSQL.collection) AND o.tenant = $1 AND o.doc_id COLLATE "C" > $3
-            ORDER BY o.collection_id, o.doc_id COLLATE "C", o.id LIMIT \(DocumentPage.rowsMax)
+            ORDER BY o.collection_id, o.doc_id COLLATE "C" FETCH FIRST \(DocumentPage.rowsMax) ROWS WITH TIES
         ), found AS MATERIALIZED (
             SELECT \(SearchSQL.columns), g.from_version
             FROM walked w CROSS JOIN LATERAL (SELECT * FROM documents x WHERE x.id = w.id LIMIT 1) d
@@ -148,7 +149,7 @@ struct ListDocuments: PostgresStatement {
             ORDER BY w.doc_id COLLATE "C" LIMIT $4
         ), edge AS MATERIALIZED (
             SELECT w.doc_id FROM walked w
-            WHERE (SELECT count(*) FROM walked) = \(DocumentPage.rowsMax) AND (SELECT count(*) FROM found) < $4
+            WHERE (SELECT count(*) FROM walked) >= \(DocumentPage.rowsMax) AND (SELECT count(*) FROM found) < $4
             ORDER BY w.doc_id COLLATE "C" DESC LIMIT 1
         )
         SELECT f.*, e.doc_id FROM (SELECT 1) one LEFT JOIN found f ON true LEFT JOIN edge e ON true
