@@ -1,5 +1,6 @@
 import HTTPServer
 import JSONScan
+import KafkaAccess
 import Logic
 import Records
 import Sources
@@ -103,6 +104,24 @@ import Testing
             let found = try await waiting.value
             #expect(found.status == 200 && found.body["state"]?.string == "searchable", "\(found)")
             #expect(found.body["index_version"]?.integer == 7 && found.body["indexed"]?.integer == 20)
+        }
+    }
+
+    /// A broker may acknowledge a record that it was sent twice without saying where it lies.
+    @Test func whereNobodyKnowsWhereTheyLieNothingIsWaitedFor() throws {
+        let scene = try IntakeScene()
+        try scene.declare("notes", .documents(DocumentsDeclaration()))
+        let source = try #require(scene.sources.withLock { $0.first })
+        func reply(_ offsets: [Int64]) -> TakenReply {
+            TakenReply(Intake.Taken(source: source, places: offsets.map { PublishedPlace(partition: 0, offset: $0) }))
+        }
+        let known = reply([7, 9])
+        #expect(known.nextOffsets == [TopicPartition(topic: "notes", partition: 0): 10])
+        for offsets in [[-1], [7, -1]] as [[Int64]] {
+            let unknown = reply(offsets)
+            let place = try JSONValue.parse(unknown.json)["partitions"]?[0]
+            #expect(unknown.nextOffsets == nil && place?["records"]?.integer == Int64(offsets.count))
+            #expect(place?["first_offset"]?.isNull == true && place?["last_offset"]?.isNull == true)
         }
     }
 

@@ -11,7 +11,8 @@ package struct PublishedBatch: Sendable {
     package struct Record: Sendable {
         /// Where its value lies in the batch's bytes.
         package var range: Range<Int>
-        /// Records of one key stay in one topic partition, in their order; nil for any.
+        /// Records of one key stay in one topic partition, in their order; nil for any. Copies need one: the duplicate window is
+        /// a topic partition's.
         package var key: [UInt8]?
         /// See `EventIDHeader`; empty for none.
         package var eventID: [UInt8]
@@ -51,7 +52,13 @@ package struct PublishedBatch: Sendable {
 /// Where a record lies in its topic.
 package struct PublishedPlace: Sendable, Equatable {
     package var partition: Int32
+    /// -1 where the broker has it and did not say where, as it may of a record that it was sent twice.
     package var offset: Int64
+
+    package init(partition: Int32, offset: Int64) {
+        self.partition = partition
+        self.offset = offset
+    }
 }
 
 /// Why a batch did not arrive, as far as that is known.

@@ -163,9 +163,11 @@ struct Documents: Sendable {
         _ taken: Intake.Taken, _ input: DocumentWriteInput, _ deadline: Deadline
     ) async throws -> HTTPResponse {
         var reply = TakenReply(taken)
-        guard input.wait == .searchable, let watch else { return .fresh(reply.json, status: 202) }
+        guard input.wait == .searchable, let watch, let nextOffsets = reply.nextOffsets else {
+            return .fresh(reply.json, status: 202)
+        }
         let patience = Deadline(milliseconds: min(input.waitMilliseconds, deadline.leftMilliseconds))
-        guard let reach = try await watch.wait(for: reply.nextOffsets, deadline: patience) else {
+        guard let reach = try await watch.wait(for: nextOffsets, deadline: patience) else {
             return .fresh(reply.json, status: 202)
         }
         // What is taken is taken, whatever the index says now.

@@ -14,9 +14,11 @@ struct TakenReply {
         self.searchable = searchable
     }
 
-    /// How far the index must be to have all of them.
-    var nextOffsets: [TopicPartition: Int64] {
-        offsets.mapValues { ($0.max() ?? -1) + 1 }
+    /// How far the index must be to have all of them; nil where the broker did not say where some lie, as it may of records
+    /// that it was sent twice.
+    var nextOffsets: [TopicPartition: Int64]? {
+        guard taken.places.allSatisfy({ $0.offset >= 0 }) else { return nil }
+        return offsets.mapValues { ($0.max() ?? -1) + 1 }
     }
 
     /// Where they lie.
@@ -37,8 +39,11 @@ struct TakenReply {
         for (place, offsets) in offsets.sorted(by: { $0.key < $1.key }) {
             writer.beginObject()
             writer.integer("partition", place.partition)
-            writer.integer("first_offset", offsets.min() ?? -1)
-            writer.integer("last_offset", offsets.max() ?? -1)
+            let isKnown = offsets.allSatisfy { $0 >= 0 }
+            writer.key("first_offset")
+            writer.optional(isKnown ? offsets.min() : nil)
+            writer.key("last_offset")
+            writer.optional(isKnown ? offsets.max() : nil)
             writer.integer("records", offsets.count)
             writer.endObject()
         }
@@ -62,7 +67,9 @@ extension ReplySchemas {
             "partitions",
             .array(
                 of: Schema.object([
-                    .init("partition", .integer()), .init("first_offset", .integer()), .init("last_offset", .integer()),
+                    .init("partition", .integer()),
+                    .init("first_offset", .integer().orNull, "Null where the broker did not say it."),
+                    .init("last_offset", .integer().orNull),
                     .init("records", .integer(), "Records of this request; others may lie between them."),
                 ])), "Where they lie."),
         .init(
