@@ -72,6 +72,25 @@ import Testing
         #expect(byValue.count == 4 && ids.count == 5 && ids.allSatisfy { $0.utf8.count <= 255 })
     }
 
+    @Test func copiesWithoutAnIdMeetInOneTopicPartition() async throws {
+        let scene = try IntakeScene()
+        try scene.declare("hooks", .webhook(WebhookDeclaration()))
+        let key = try scene.keys.make(.write)
+        let lines = (1...30).map { #"{"text":"no id \#($0)"}"# }.joined(separator: "\n")
+        try await withAPI(scene.fixture()) { port in
+            for _ in 0..<2 {
+                let reply = try await IntakeScene.send(
+                    port, "/ingest/hooks", lines, key: key, [("Idempotency-Key", "once")], type: IntakeScene.lines)
+                #expect(reply.status == 202, "\(reply)")
+            }
+        }
+        let copies = Dictionary(grouping: try scene.records("hooks"), by: \.eventID)
+        #expect(copies.count == 30 && Set(copies.values.flatMap { $0.map(\.partition) }) == [0, 1])
+        for (id, both) in copies {
+            #expect(both.count == 2 && both[0].partition == both[1].partition && both[0].key == id, "\(id ?? "")")
+        }
+    }
+
     /// Without a key, what is said twice is known by its bytes where documents have versions, and else by nothing.
     @Test func withoutAKeyVersionsDecide() async throws {
         let scene = try IntakeScene()

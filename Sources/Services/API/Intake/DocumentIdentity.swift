@@ -58,7 +58,9 @@ enum DocumentIdentity {
                 Decimal.append(Int64(line.number), to: &id)
             case .content: try Self.digest(bytes, line, by: &hasher).appendHex(to: &id)
             }
-            records.append(PublishedBatch.Record(range: line.range, key: line.key, eventID: id))
+            // Copies of a document without an id meet in one topic partition, too, where the duplicate window can know them.
+            let key = line.key ?? (id.isEmpty ? nil : id)
+            records.append(PublishedBatch.Record(range: line.range, key: key, eventID: id))
         }
         return PublishedBatch(bytes: bytes, records: records, arrivalMilliseconds: arrivalMilliseconds)
     }
