@@ -32,7 +32,8 @@ final class IntakeScene: Sendable {
     let configuration: KafkaConfiguration
     private let publisher: RecordPublisher
 
-    init() throws {
+    /// - Parameter adjust: changes the publisher's bounds.
+    init(_ adjust: (inout RecordPublisher.Bounds) -> Void = { _ in }) throws {
         let folder = try TemporaryFolder()
         let (server, port) = try Self.broker(in: folder, port: 0)
         let configuration = KafkaConfiguration(brokers: "127.0.0.1:\(port)", clientID: "test")
@@ -40,6 +41,7 @@ final class IntakeScene: Sendable {
         bounds.messageMilliseconds = 2_000
         bounds.topicMilliseconds = 2_000
         bounds.pauseMilliseconds = 50
+        adjust(&bounds)
         publisher = RecordPublisher(
             { configuration },
             plan: { TopicPlan(name: $0, partitions: 2, properties: TopicPlan.brokerTime) }, bounds: bounds,

@@ -1,5 +1,7 @@
+import HTTPEndpoints
 import HTTPServer
 import JSONScan
+import KafkaAccess
 import PlatformTesting
 import Records
 import Sources
@@ -278,6 +280,34 @@ import Testing
         let hooks = try scene.records("hooks")
         #expect(Set(hooks.map { $0.eventID?.prefix(3) }) == ["k1:", "k2:"])
         #expect(Set(hooks.map(\.eventID)).count == 2 && Set(try scene.records("new").map(\.eventID)).count == 1)
+    }
+
+    /// A batch of which a part is in the queue waits for room for the rest.
+    @Test func aFullQueueLeavesNoHalfOfABatch() async throws {
+        let scene = try IntakeScene { $0.queueMaxRecords = 20 }
+        try scene.declare("hooks", .webhook(WebhookDeclaration()))
+        let key = try scene.keys.make(.write)
+        let lines = (0..<500).map { #"{"id":\#($0)}"# }.joined(separator: "\n")
+        try await withAPI(scene.fixture()) { port in
+            let reply = try await IntakeScene.send(port, "/ingest/hooks", lines, key: key, type: IntakeScene.lines)
+            #expect(reply.status == 202, "\(reply)")
+        }
+        #expect(try scene.records("hooks").count == 500)
+    }
+
+    @Test func shortDocumentsCostWhatTheyHold() throws {
+        let room = IntakeRoom()
+        let body = Array(String(repeating: "{\"id\":1}\n", count: 10_000).utf8)
+        let request = HTTPRequest(
+            method: .post, target: "/documents", headers: ["Content-Type": IntakeScene.lines], body: body)
+        var shares: [IntakeRoom.Share] = []
+        func enter() throws {
+            let share = try room.enter(bytes: body.count)
+            _ = try IntakeBody(request, idPath: "id", needsID: true, share: share)
+            shares.append(share)
+        }
+        #expect(throws: EndpointError.self) { for _ in 0..<256 { try enter() } }
+        #expect((5..<RecordPublisher.Bounds().queueMaxRecords / 10_000).contains(shares.count), "\(shares.count)")
     }
 
     @Test func theRoomIsBounded() throws {

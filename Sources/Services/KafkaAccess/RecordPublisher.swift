@@ -5,80 +5,6 @@ import Records
 import Synchronization
 package import Telemetry
 
-/// Records that are handed over together; their values lie in one buffer.
-package struct PublishedBatch: Sendable {
-    /// One of them.
-    package struct Record: Sendable {
-        /// Where its value lies in the batch's bytes.
-        package var range: Range<Int>
-        /// Records of one key stay in one topic partition, in their order; nil for any. Copies need one: the duplicate window is
-        /// a topic partition's.
-        package var key: [UInt8]?
-        /// See `EventIDHeader`; empty for none.
-        package var eventID: [UInt8]
-
-        package init(range: Range<Int>, key: [UInt8]?, eventID: [UInt8] = []) {
-            self.range = range
-            self.key = key
-            self.eventID = eventID
-        }
-    }
-
-    let bytes: [UInt8]
-    let records: [Record]
-    let arrivalMilliseconds: Int64
-
-    /// How many they are.
-    package var count: Int { records.count }
-
-    /// Bytes of all values together.
-    package var valueBytes: Int { records.reduce(0) { $0 + $1.range.count } }
-
-    /// More are refused.
-    package static let recordsMax = 1 << 20
-    /// The header that says when this platform received a record: decimal milliseconds since 1970.
-    static let arrivalHeader = "ingest_time_ms"
-
-    /// - Parameters:
-    ///   - bytes: where the records' values lie.
-    ///   - arrivalMilliseconds: when they came here, since 1970.
-    package init(bytes: [UInt8], records: [Record], arrivalMilliseconds: Int64) {
-        self.bytes = bytes
-        self.records = records
-        self.arrivalMilliseconds = arrivalMilliseconds
-    }
-}
-
-/// Where a record lies in its topic.
-package struct PublishedPlace: Sendable, Equatable {
-    package var partition: Int32
-    /// -1 where the broker has it and did not say where, as it may of a record that it was sent twice.
-    package var offset: Int64
-
-    package init(partition: Int32, offset: Int64) {
-        self.partition = partition
-        self.offset = offset
-    }
-}
-
-/// Why a batch did not arrive, as far as that is known.
-package enum PublishFault: Error, CustomStringConvertible {
-    /// Nothing of it was sent.
-    case notSent(String)
-    /// Some of it or all may be in the topic all the same.
-    case unconfirmed(KafkaError, acknowledged: Int)
-    /// The record at that index is larger than the broker takes; others of the batch may be in the topic.
-    case tooLarge(index: Int, KafkaError)
-
-    package var description: String {
-        switch self {
-        case .notSent(let reason): reason
-        case .unconfirmed(let error, let acknowledged): "\(acknowledged) records were acknowledged, then: \(error)"
-        case .tooLarge(let index, let error): "record \(index + 1): \(error)"
-        }
-    }
-}
-
 /// Hands batches of records to topics, and says where each record lies once all in-sync replicas have it.
 ///
 /// One producer for all topics, made with the first batch. A lane sends (and makes a topic that is missing), another
@@ -143,6 +69,8 @@ private final class PublishingCore: Sendable {
     /// Between two looks whether anything is to be done.
     private static let pollMilliseconds = 200
     private static let purgeMilliseconds = 2_000
+    /// Between two looks whether a full queue has room again.
+    private static let roomMilliseconds = 5
 
     /// A batch whose records are not all reported yet.
     private struct Pending: Sendable {
@@ -241,20 +169,8 @@ private final class PublishingCore: Sendable {
         do throws(KafkaError) { client = try ready(topic) } catch {
             return refuse(number, "\(error)")
         }
-        var failure: (index: Int, error: KafkaError)?
-        batch.bytes.withUnsafeBytes { bytes in
-            for (index, record) in batch.records.enumerated() {
-                do throws(KafkaError) {
-                    try send(
-                        record, UnsafeRawBufferPointer(rebasing: bytes[record.range]), batch.arrivalMilliseconds, topic,
-                        by: client, token: number << 20 | Int64(index))
-                } catch {
-                    failure = (index, error)
-                    return
-                }
-            }
-        }
-        guard let failure else { return }
+        guard let failure = enqueue(number, batch, topic, by: client) else { return }
+        if failure.index == 0, failure.error.kind == .queueFull { return refuse(number, "\(failure.error)") }
         if failure.error.kind == .fatal { state.withLock { $0.needsNewClient = true } }
         // Nothing of those behind it was sent.
         let finished = state.withLock { state in
@@ -264,6 +180,33 @@ private final class PublishingCore: Sendable {
             return state.finished(number)
         }
         finished?.answer()
+    }
+
+    /// Puts the records of a batch into the client's queue. Once the first is in, it waits for room: half a batch is worse than a
+    /// late one.
+    ///
+    /// - Returns: the first record that is not in it, with what is wrong.
+    private func enqueue(
+        _ number: Int64, _ batch: PublishedBatch, _ topic: String, by client: KafkaProducer
+    ) -> (index: Int, error: KafkaError)? {
+        let patience = Deadline(milliseconds: bounds.messageMilliseconds)
+        return batch.bytes.withUnsafeBytes { bytes in
+            for (index, record) in batch.records.enumerated() {
+                while true {
+                    do throws(KafkaError) {
+                        try send(
+                            record, UnsafeRawBufferPointer(rebasing: bytes[record.range]), batch.arrivalMilliseconds,
+                            topic, by: client, token: number << 20 | Int64(index))
+                        break
+                    } catch {
+                        guard error.kind == .queueFull, index > 0, !patience.hasPassed else { return (index, error) }
+                        // The other thread takes reports out meanwhile.
+                        Pause.milliseconds(Self.roomMilliseconds)
+                    }
+                }
+            }
+            return nil
+        }
     }
 
     private func send(

@@ -206,6 +206,7 @@ struct Intake: Sendable {
         hasVersions: Bool, share: IntakeRoom.Share
     ) async throws -> Taken {
         do throws(EndpointError) {
+            try share.grow(by: IntakeRoom.recordBytes)
             try quotas.take(1, of: source.name.text, rate: rate)
         } catch {
             throw noted(error, source.name.text)

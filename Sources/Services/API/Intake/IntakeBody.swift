@@ -47,12 +47,13 @@ struct IntakeBody: Sendable {
     /// - Parameters:
     ///   - idPath: where a document's id stands.
     ///   - needsID: whether a document without an id is refused; else the logic does that.
-    ///   - share: grows with what is unpacked.
+    ///   - share: grows with what is unpacked, and with each document.
     /// - Throws: 400, 413, 415 or 422 with the numbers of lines that are wrong; 503 where there is no room.
     init(_ request: HTTPRequest, idPath: String, needsID: Bool, share: IntakeRoom.Share) throws {
         bytes = try Self.unpacked(request, share)
         let type = request.headers["content-type"].map(MediaType.essence(of:)) ?? MediaType.json
         lines = try type == MediaType.json ? Self.whole(bytes) : Self.split(bytes)
+        try share.grow(by: lines.count * IntakeRoom.recordBytes)
         try check(idPath: idPath, needsID: needsID)
     }
 

@@ -2,12 +2,16 @@ import HTTPEndpoints
 import Synchronization
 
 /// How much documents on their way to the broker may hold, all requests together: what is more is refused at once, so
-/// that a broker that is slow or away fills no memory.
+/// that a broker that is slow or away fills no memory, and that the producer's queue has a place for every record.
 final class IntakeRoom: Sendable {
     private struct Held {
         var requests = 0
         var bytes = 0
     }
+
+    /// What a record takes beside its value: its id and place here, its message in librdkafka. With it, what the room holds is
+    /// fewer records than ``RecordPublisher/Bounds/queueMaxRecords``.
+    static let recordBytes = 512
 
     private let held = Mutex(Held())
     private let requestsMax: Int
