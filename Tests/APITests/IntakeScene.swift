@@ -26,6 +26,8 @@ final class IntakeScene: Sendable {
     let sources = Mutex<[SourceDeclaration]>([])
     /// How far the index is said to be.
     let reached = Mutex<[TopicPartition: Int64]>([:])
+    /// Called whenever somebody has looked at the sources.
+    let afterLook = Mutex<(@Sendable () -> Void)?>(nil)
     private let folder: TemporaryFolder
     private let server = Mutex<BrokerServer?>(nil)
     private let port: UInt16
@@ -95,7 +97,11 @@ final class IntakeScene: Sendable {
 
     var desk: IntakeDesk {
         IntakeDesk(
-            sources: { [self] in sources.withLock { $0 } }, publisher: publisher,
+            sources: { [self] in
+                let now = sources.withLock { $0 }
+                afterLook.withLock { $0 }?()
+                return now
+            }, publisher: publisher,
             reached: { [self] _ in
                 IntakeDesk.IndexReach(nextOffsets: reached.withLock { $0 }, indexVersion: 7)
             }, shown: { _, _, offsets, _ in offsets.count })

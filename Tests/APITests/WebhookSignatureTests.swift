@@ -113,6 +113,89 @@ import Testing
         #expect(try scene.records("open").isEmpty)
     }
 
+    /// Without a key nobody is told which sources there are; with one, not which others have.
+    @Test func aStrangerIsToldTheSameOfEverySource() async throws {
+        let scene = try IntakeScene()
+        let file = try scene.file("secrets", Self.secret + "\n")
+        try scene.declare("signed", .webhook(WebhookDeclaration(secretFile: file)))
+        try scene.declare("open", .webhook(WebhookDeclaration()))
+        let acme = try #require(TenantID("acme"))
+        try scene.declare("theirs", .webhook(WebhookDeclaration(secretFile: file)), tenant: acme)
+        let key = try scene.keys.make(.write, tenant: .standard)
+        let body = Array(#"{"id":"a"}"#.utf8)
+        let fields: [(String, (String, String))] = [
+            ("signature_invalid", ("Medallion-Signature", "t=0,v1=x")),
+            ("signature_stale", ("Medallion-Signature", "t=0,v1=" + String(repeating: "00", count: 32))),
+            ("signature_invalid", try IntakeScene.signature(body, secret: Self.next)),
+        ]
+        try await withAPI(scene.fixture()) { port in
+            for (type, field) in fields {
+                var messages: Set<String> = []
+                for source in ["signed", "theirs", "open", "none"] {
+                    let reply = try await IntakeScene.send(port, "/ingest/\(source)", body, [field])
+                    #expect(reply.status == 401 && reply.type == type, "\(source): \(reply)")
+                    messages.insert(reply.body["error"]?["message"]?.string ?? "")
+                }
+                #expect(messages.count == 1, "\(messages)")
+            }
+            let right = try IntakeScene.signature(body, secret: Self.secret)
+            for source in ["theirs", "none"] {
+                let reply = try await IntakeScene.send(port, "/ingest/\(source)", body, key: key, [right])
+                #expect(reply.status == 404 && reply.type == "not_found", "\(source): \(reply)")
+            }
+            #expect(try await IntakeScene.send(port, "/ingest/signed", body, key: key, [right]).status == 202)
+            let stale = try IntakeScene.signature(body, secret: Self.secret, secondsAgo: 400)
+            let old = try await IntakeScene.send(port, "/ingest/signed", body, key: key, [stale])
+            #expect(old.status == 401 && old.type == "signature_stale", "\(old)")
+        }
+        #expect(try scene.records("signed").count == 1 && scene.records("theirs").isEmpty)
+    }
+
+    /// A source that gives up its secret while a request is on its way takes it from nobody who has no key.
+    @Test func aSourceThatIsNoLongerSignedTakesNothingOfStrangers() async throws {
+        let scene = try IntakeScene()
+        let file = try scene.file("secrets", Self.secret + "\n")
+        try scene.declare("hooks", .webhook(WebhookDeclaration(secretFile: file)))
+        let body = Array(#"{"id":"a"}"#.utf8)
+        let field = try IntakeScene.signature(body, secret: "a secret that nobody has")
+        try await withAPI(scene.fixture()) { port in
+            scene.afterLook.withLock {
+                $0 = {
+                    scene.sources.withLock { sources in
+                        sources = sources.map { $0.with(.webhook(WebhookDeclaration())) }
+                    }
+                }
+            }
+            for _ in 0..<2 {
+                let reply = try await IntakeScene.send(port, "/ingest/hooks", body, [field])
+                #expect(reply.status == 401 && reply.type == "signature_invalid", "\(reply)")
+            }
+        }
+        scene.afterLook.withLock { $0 = nil }
+        #expect(try scene.records("hooks").isEmpty)
+    }
+
+    @Test func wrongSignaturesCountAgainstTheirAddressAndRightOnesDoNot() async throws {
+        let scene = try IntakeScene()
+        let file = try scene.file("secrets", Self.secret + "\n")
+        try scene.declare("hooks", .webhook(WebhookDeclaration(secretFile: file)))
+        let body = Array(#"{"id":"a"}"#.utf8)
+        var access = AccessConfiguration()
+        access.addressRate = 1
+        let (right, wrong) = (
+            try IntakeScene.signature(body, secret: Self.secret), try IntakeScene.signature(body, secret: Self.next)
+        )
+        try await withAPI(scene.fixture(access: access)) { port in
+            for _ in 0..<10 { #expect(try await IntakeScene.send(port, "/ingest/hooks", body, [right]).status == 202) }
+            var statuses: [Int] = []
+            while statuses.count < 200, statuses.last != 429 {
+                statuses.append(try await IntakeScene.send(port, "/ingest/hooks", body, [wrong]).status)
+            }
+            #expect(statuses.last == 429 && statuses.dropLast().allSatisfy { $0 == 401 }, "\(statuses)")
+        }
+        #expect(try scene.records("hooks").count == 10)
+    }
+
     @Test func secretsThatCannotBeReadLetNobodyIn() async throws {
         let scene = try IntakeScene()
         let short = try scene.file("short", "tooshort\n")

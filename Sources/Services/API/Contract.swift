@@ -312,7 +312,7 @@ extension SearchAPI {
     private func surroundings() -> EndpointSurroundings {
         var surroundings = EndpointSurroundings()
         surroundings.admit = { [access, intake] request, endpoint in
-            // Senders of signed documents have no key; what they sign is looked at once it is there.
+            // Senders of signed documents have no key; what they sign is verified once it is there.
             if endpoint.id == Contract.ingest.id, try intake.admitSigned(request) {
                 return try access.share(request, endpoint.access, .unasked)
             }

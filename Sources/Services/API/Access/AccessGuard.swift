@@ -243,7 +243,8 @@ final class AccessGuard: Sendable {
         try refuse(state.withLock { $0.byKey?.take("source \(source)", nowNanoseconds: now) }, "this source")
     }
 
-    /// Counts a request whose signature is wrong against its address, whether or not others of it are counted.
+    /// Counts a request against its address, whether or not others of it are counted: while its signature is not known to be
+    /// right, and for good where it is wrong.
     ///
     /// - Throws: 429 beyond the rate of one address.
     func countUnsigned(_ request: HTTPRequest) throws {
@@ -251,6 +252,15 @@ final class AccessGuard: Sendable {
         let now = clock()
         try refuse(state.withLock { $0.byAddress?.take(address.network, nowNanoseconds: now) }, "this address")
     }
+
+    /// Takes back what ``countUnsigned(_:)`` counted, once the signature proved right.
+    func uncountUnsigned(_ request: HTTPRequest) {
+        guard let address = request.client else { return }
+        state.withLock { $0.byAddress?.giveBack(address.network) }
+    }
+
+    /// Whether a request comes with a key, valid or not. Its head says so once and for all, whatever becomes of keys meanwhile.
+    func presentsKey(_ request: HTTPRequest) -> Bool { Self.presented(request.headers) != nil }
 
     /// A valid key's requests count against it, wherever they come from; all others against their address.
     ///

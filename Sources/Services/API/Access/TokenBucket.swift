@@ -30,6 +30,11 @@ struct TokenBucket: Sendable {
     }
 }
 
+extension TokenBucket {
+    /// Gives tokens back that were taken for nothing.
+    mutating func giveBack(_ count: Int, burst: Double) { tokens = min(burst, tokens + Double(count)) }
+}
+
 /// A bucket per caller, for the callers of late. Bounded: two maps, of which the older is forgotten when the newer is
 /// full, so a flood of addresses costs memory only up to the bound, and at most gives those forgotten a fresh burst.
 struct BucketTable<Caller: Hashable & Sendable>: Sendable {
@@ -62,4 +67,7 @@ struct BucketTable<Caller: Hashable & Sendable>: Sendable {
         }
         return recent[caller]?.take(rate: rate, burst: burst, nowNanoseconds: now)
     }
+
+    /// Gives back what a caller took for nothing; what is forgotten has come back anyway.
+    mutating func giveBack(_ caller: Caller) { recent[caller]?.giveBack(1, burst: burst) }
 }

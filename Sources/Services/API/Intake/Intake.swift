@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import Concurrency
 import Forms
 import HTTPEndpoints
 import HTTPServer
@@ -23,7 +24,13 @@ struct Intake: Sendable {
     private let room: IntakeRoom
     private let quotas = IntakeQuotas()
     private let shelf: SecretShelf?
+    /// Verifies and reads large bodies: megabytes of work on the threads of all requests would hold up the others.
+    private let lane = Lane(name: "intake-bodies")
+    /// What requests are verified by whose source nobody knows, so that they are answered as others are.
+    private let decoy = [(0..<32).map { _ in UInt8.random(in: 0...255) }]
 
+    /// Bodies up to that are verified and read where they are.
+    private static let inlineBytesMax = 64 << 10
     /// Bytes of an `Idempotency-Key` at most.
     static let keyBytesMax = 200
 
@@ -45,25 +52,36 @@ struct Intake: Sendable {
     /// `POST /ingest/{source}`
     private func ingest(_ input: IngestInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let desk = try open()
-        let (source, webhook) = try declared(input.source, request, in: desk)
-        let share = try room.enter(bytes: request.body.count)
+        guard let (source, webhook) = try declared(input.source, request, in: desk) else {
+            _ = try await verified(request, key: input.key, by: decoy)
+            throw refusal("signature_invalid", Self.notRight)
+        }
         var signature: String?
         if let file = webhook.secretFile {
             signature = try await verify(request, key: input.key, by: file, of: source)
         }
+        // Strangers take no part of the room: by now it is known who asks.
+        let share = try room.enter(bytes: request.body.count)
         let taken = try await take(
             request, to: source, rate: webhook.documentsPerSecond, key: input.key, signature: signature, needsID: false,
             share: share)
         return .fresh(TakenReply(taken).json, status: 202)
     }
 
-    /// The webhook that a path names, where the request may know of it.
+    /// The webhook that a path names, where the request may know of it. Who comes by a signature alone may know of those with a
+    /// secret, of any tenant; who comes with a key, of its tenant's.
     ///
-    /// - Throws: 404, with the names of those that it may know of.
+    /// - Returns: nil where nobody's signature could be right.
+    /// - Throws: 404 for who has a key, with the names of those that it may know of.
     private func declared(
         _ name: String, _ request: HTTPRequest, in desk: IntakeDesk
-    ) throws -> (SourceDeclaration, WebhookDeclaration) {
-        if let found = signedSource(request, in: desk) { return found }
+    ) throws -> (SourceDeclaration, WebhookDeclaration)? {
+        if comesBySignature(request) {
+            for source in desk.sources() where source.name.text == name {
+                if case .webhook(let webhook) = source.connector, webhook.secretFile != nil { return (source, webhook) }
+            }
+            return nil
+        }
         let tenant = try access.tenant(of: request)
         var known: [String] = []
         for source in desk.sources() where source.tenant == tenant {
@@ -92,56 +110,58 @@ struct Intake: Sendable {
 
     // MARK: Signatures
 
-    /// The source that a request with a signature is for, whoever sends it; nil where the path names none whose
-    /// requests are signed.
-    private func signedSource(
-        _ request: HTTPRequest, in desk: IntakeDesk
-    ) -> (SourceDeclaration, WebhookDeclaration)? {
-        guard request.headers[WebhookSignature.header] != nil, let name = request.pathParameters["source"] else {
-            return nil
-        }
-        for source in desk.sources() where source.name.text == name {
-            if case .webhook(let webhook) = source.connector, webhook.secretFile != nil { return (source, webhook) }
-        }
-        return nil
+    /// Whether a request comes by a signature and no key. Its head says so, at its admission as when its body is there, whatever
+    /// becomes of sources and keys meanwhile.
+    private func comesBySignature(_ request: HTTPRequest) -> Bool {
+        request.headers[WebhookSignature.header] != nil && !access.presentsKey(request)
     }
 
-    /// Lets a request in by its signature, as far as its head tells: before anything of the body is read.
+    /// Lets a request in by its signature, as far as its head tells: before anything of the body is read. Which sources there are
+    /// makes no difference. It counts against its address until the signature proves right.
     ///
     /// - Returns: false where that is not how it comes; then it needs a key.
     /// - Throws: 401 where it cannot be right, 429 after too many such.
     func admitSigned(_ head: HTTPRequest) throws -> Bool {
-        guard let desk, let field = head.headers[WebhookSignature.header] else { return false }
-        guard signedSource(head, in: desk) != nil else {
-            // Who comes without a key is not told which sources there are.
-            if access.hasKey(head) { return false }
-            throw try refusal(head, "signature_invalid", "the signature is not right")
-        }
-        guard head.headers.count(of: WebhookSignature.header) == 1, let signature = WebhookSignature(field) else {
-            throw try refusal(
-                head, "signature_invalid",
+        guard desk != nil, comesBySignature(head) else { return false }
+        try access.countUnsigned(head)
+        guard let signature = Self.signature(of: head) else {
+            throw refusal(
+                "signature_invalid",
                 "\(WebhookSignature.header) must be t=<seconds since 1970>,v1=<64 hexadecimal digits>")
         }
         guard signature.isFresh(nowMilliseconds: SystemClock.epochMilliseconds()) else {
-            throw try refusal(
-                head, "signature_stale",
-                "the signature's time is more than \(WebhookSignature.secondsMax) s from this server's; sign again, and look at "
-                    + "both clocks")
+            throw stale()
         }
         return true
     }
 
-    /// - Throws: 401 where the signature is missing or wrong, 503 where the secret cannot be read.
+    private func stale() -> APIError {
+        refusal(
+            "signature_stale",
+            "the signature's time is more than \(WebhookSignature.secondsMax) s from this server's; sign again, and look at "
+                + "both clocks")
+    }
+
+    private static func signature(of request: HTTPRequest) -> WebhookSignature? {
+        guard request.headers.count(of: WebhookSignature.header) == 1 else { return nil }
+        return request.headers[WebhookSignature.header].flatMap { WebhookSignature($0) }
+    }
+
+    /// - Throws: 401 where the signature is missing, old or wrong, 503 where the secret cannot be read.
     /// - Returns: what a request that is played again has, too.
     private func verify(
         _ request: HTTPRequest, key: String?, by file: String, of source: SourceDeclaration
     ) async throws -> String {
         let name = source.name.text
-        guard let field = request.headers[WebhookSignature.header], let signature = WebhookSignature(field) else {
+        guard let signature = Self.signature(of: request) else {
             throw noted(
-                try refusal(
-                    request, "signature_missing",
-                    "requests of this source are signed: \(WebhookSignature.header), as docs/sources.md says"), name)
+                refusal(
+                    "signature_missing",
+                    "requests of this source are signed: one \(WebhookSignature.header), as docs/sources.md says"), name)
+        }
+        // Who has a key, too, was let in by that, and its signature was not looked at before.
+        guard comesBySignature(request) || signature.isFresh(nowMilliseconds: SystemClock.epochMilliseconds()) else {
+            throw noted(stale(), name)
         }
         let secrets: WebhookSecrets
         do {
@@ -151,17 +171,32 @@ struct Intake: Sendable {
             logger.error("the secrets of a webhook cannot be read", ["source": name, "error": "\(fault)"])
             throw noted(APIError.unavailable("the source's secret", "the log says why"), name)
         }
-        guard let identity = try signature.verified(key: key ?? "", body: request.body, by: secrets) else {
-            throw noted(try refusal(request, "signature_invalid", "the signature is not right"), name)
+        guard let identity = try await verified(request, key: key, by: secrets.secrets) else {
+            throw noted(refusal("signature_invalid", Self.notRight), name)
         }
+        if comesBySignature(request) { access.uncountUnsigned(request) }
         try access.countSigned(source: name)
         return identity
     }
 
-    /// - Throws: 429 after too many of the address.
-    private func refusal(_ request: HTTPRequest, _ type: String, _ message: String) throws -> APIError {
-        try access.countUnsigned(request)
-        return access.refusal(401, type, message, ["WWW-Authenticate": "Medallion-Signature"])
+    private func verified(_ request: HTTPRequest, key: String?, by secrets: [[UInt8]]) async throws -> String? {
+        try await work(on: request) {
+            try Self.signature(of: request)?.verified(key: key ?? "", body: request.body, by: secrets)
+        }
+    }
+
+    private static let notRight = "the signature is not right"
+
+    private func refusal(_ type: String, _ message: String) -> APIError {
+        access.refusal(401, type, message, ["WWW-Authenticate": "Medallion-Signature"])
+    }
+
+    /// Runs what takes time by the size of a body.
+    private func work<T: Sendable>(
+        on request: HTTPRequest, _ body: @escaping @Sendable () throws -> T
+    ) async throws -> T {
+        let isSmall = request.body.count <= Self.inlineBytesMax && request.headers["content-encoding"] == nil
+        return isSmall ? try body() : try await lane.run(body)
     }
 
     // MARK: Taking

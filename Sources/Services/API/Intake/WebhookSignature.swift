@@ -69,17 +69,16 @@ struct WebhookSignature: Sendable {
 
     /// Whether one of the signatures was made with one of the secrets. How long that takes says nothing about either.
     ///
-    /// - Returns: what the first secret makes of the request, the same whatever signatures stand in it; nil where none is right.
-    func verified(key: String, body: [UInt8], by secrets: WebhookSecrets) throws -> String? {
+    /// - Returns: the hash of what was signed, the same whatever signatures stand in the request and whatever secrets there are; nil
+    ///   where no signature is right.
+    func verified(key: String, body: [UInt8], by secrets: [[UInt8]]) throws -> String? {
         let head = Array("\(seconds).\(key).".utf8)
         var isSigned = false
-        var first: Digest256?
-        for secret in secrets.secrets {
+        for secret in secrets {
             let own = try MessageAuthentication.sha256([head, body], secret: secret)
-            if first == nil { first = own }
             for signature in signatures where own.equalsInConstantTime(signature) { isSigned = true }
         }
-        return isSigned ? first?.hex : nil
+        return isSigned ? try MessageAuthentication.hash(head + body).hex : nil
     }
 }
 
@@ -98,7 +97,7 @@ enum MessageAuthentication {
         return try hash(block.map { $0 ^ 0x5C } + hash(inner).bytes)
     }
 
-    private static func hash(_ bytes: [UInt8]) throws -> Digest256 {
+    fileprivate static func hash(_ bytes: [UInt8]) throws -> Digest256 {
         var hasher = try SHA256Hasher()
         return try bytes.withUnsafeBytes { bytes throws(HashingError) in try hasher.hash(bytes) }
     }
