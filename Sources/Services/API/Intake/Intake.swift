@@ -157,7 +157,8 @@ struct Intake: Sendable {
             throw noted(
                 refusal(
                     "signature_missing",
-                    "requests of this source are signed: one \(WebhookSignature.header), as docs/sources.md says"), name)
+                    "requests of this source are signed: one \(WebhookSignature.header), as docs/sources.md says"), name
+            )
         }
         // Who has a key, too, was let in by that, and its signature was not looked at before.
         guard comesBySignature(request) || signature.isFresh(nowMilliseconds: SystemClock.epochMilliseconds()) else {
