@@ -57,7 +57,7 @@ import Testing
             let declared = try Self.declare(
                 #"{"name":"notes","connector":{"type":"documents"},"logic":\#(Self.logic(#","title":"name","version":"v""#)),"#
                     + #""collection":{"attributes":{"price":{"type":"number"}}}}"#,
-                #"{"name":"hooks","connector":{"type":"webhook","secret_file":"secret"},"logic":\#(Self.logic())}"#,
+                #"{"name":"hooks","connector":{"type":"webhook","secret_file":"secret","documents_per_second":100},"logic":\#(Self.logic())}"#,
                 in: deployment)
             let key = try Self.makeKey(deployment)
             let up = try deployment.start("up", environment: declared)

@@ -46,6 +46,26 @@ package struct WebhookDeclaration: ConnectorMembers {
         logic == .document ? nil : "the connector \"webhook\" goes with the logic \"document\""
     }
 
+    /// How far apart, in seconds, the first and the last time may lie at which a server takes one signed request.
+    package static let replaySeconds = 600
+    /// A quota lets two seconds' worth come at once, and one request of that many documents go beyond it.
+    private static let overdraft: (seconds: Int, documents: Int) = (2, 10_000)
+
+    /// Why a signed request that is played again could put an old text in the place of a newer one; nil where it could not, since
+    /// versions tell them apart, or the duplicate window holds whatever comes while the signature counts.
+    func replayRefusal(_ logic: DocumentSettings) -> String? {
+        guard secretFile != nil, logic.mapping.version == nil else { return nil }
+        let remedy = "or map a version (fields.version): else a signed request that is played again could put an old text back"
+        guard let documentsPerSecond else {
+            return "signed documents without version need documents_per_second, for which the duplicate window is to be wide "
+                + "enough, \(remedy)"
+        }
+        let least = documentsPerSecond * (Self.replaySeconds + Self.overdraft.seconds) + Self.overdraft.documents
+        guard logic.duplicates.offsets < least else { return nil }
+        return "signed documents without version, \(documentsPerSecond) a second, need a duplicates_offsets of \(least) at least, "
+            + "less documents_per_second, \(remedy)"
+    }
+
     package func look() -> [DeclarationFault] {
         guard let secretFile else { return [] }
         do {
