@@ -154,6 +154,7 @@ import Testing
             Refused("{\"id\":\"a\u{0}\"}", 422, "lines_refused", "1 json_invalid"),
             Refused(long, 413, "body_too_large", "1 too_large"),
             Refused(String(repeating: "{}\n", count: 10_001), 413, "body_too_large", isLines: true),
+            Refused(String(repeating: "\n", count: 100_001), 413, "body_too_large", isLines: true),
             Refused("{}", 422, "validation", headers: [("Idempotency-Key", String(repeating: "k", count: 201))]),
             Refused("{}", 422, "validation", headers: [("Idempotency-Key", "a b")]),
         ]
@@ -250,6 +251,14 @@ import Testing
             #expect((2...100).contains(seconds), "\(seconds)")
             for _ in 0..<3 { #expect(try await send("fast").status == 202) }
         }
+        // What was not taken is not paid for.
+        let quotas = IntakeQuotas(clock: { 0 })
+        for _ in 0..<3 {
+            try quotas.take(100, of: "slow", rate: 1)
+            #expect(throws: EndpointError.self) { try quotas.take(1, of: "slow", rate: 1) }
+            quotas.giveBack(100, of: "slow")
+        }
+        quotas.giveBack(100, of: "none")
         #expect(try scene.records("slow").count == 100 && scene.records("fast").count == 300)
     }
 

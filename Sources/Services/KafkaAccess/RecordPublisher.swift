@@ -290,7 +290,7 @@ private final class PublishingCore: Sendable {
             return state.client
         }
         guard let old else { return }
-        logger.warning("the Kafka client is made anew")
+        logger.warning("the Kafka client is replaced after a fatal error")
         old.purge()
         take(old.flush(timeoutMilliseconds: Self.purgeMilliseconds))
     }

@@ -71,7 +71,7 @@ extension ReplySchemas {
     static let documents = Schema.object([
         .init("collection", .string()),
         .init("documents", .array(of: Schema.object(documentMembers).named("DocumentSummary"))),
-        .init("next_cursor", .string().orNull, "Goes on behind the last one; null where there are no more."),
+        .init("next_cursor", .string().orNull, "Where the next page begins; null where there are no more."),
     ]).named("DocumentsReply")
 
     static let document = Schema.object(

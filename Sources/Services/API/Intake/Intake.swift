@@ -225,11 +225,15 @@ struct Intake: Sendable {
         }
         let batch: PublishedBatch
         do {
-            let body = try IntakeBody(request, idPath: logic.mapping.id.text, needsID: needsID, share: share)
+            let body = try await work(on: request) {
+                try IntakeBody(request, idPath: logic.mapping.id.text, needsID: needsID, share: share)
+            }
             if let only { try Self.check(body, only: only, at: logic.mapping.id.text) }
             try quotas.take(body.lines.count, of: source.name.text, rate: rate)
             let identity = DocumentIdentity(key: key, hasVersions: logic.mapping.version != nil, signature: signature)
-            batch = try identity.batch(body, arrivalMilliseconds: SystemClock.epochMilliseconds())
+            batch = try await work(on: request) {
+                try identity.batch(body, arrivalMilliseconds: SystemClock.epochMilliseconds())
+            }
         } catch let error as EndpointError {
             throw noted(error, source.name.text)
         }
@@ -278,6 +282,7 @@ struct Intake: Sendable {
             return Taken(source: source, places: places)
         } catch let fault as PublishFault {
             logger.warning("documents were not taken", ["source": source.name.text, "error": "\(fault)"])
+            if case .notSent = fault { quotas.giveBack(lines, of: source.name.text) }
             throw noted(Self.told(fault), source.name.text)
         }
     }
@@ -298,7 +303,9 @@ struct Intake: Sendable {
             return EndpointError(
                 status: 413, type: "body_too_large",
                 message:
-                    "the broker takes no record as large as document \(index + 1); raise the topic's max.message.bytes")
+                    "the broker refused document \(index + 1), or the batch that it was in, as too large, and may have others of the "
+                    + "request: raise the topic's max.message.bytes, and send the same again, with the same Idempotency-Key"
+            )
         }
     }
 

@@ -27,6 +27,8 @@ struct IntakeBody: Sendable {
         static let unpackedBytesMax = 16 << 20
         /// Documents of one request.
         static let linesMax = 10_000
+        /// Lines of one request, blank ones among them: packed, millions of these take no room.
+        static let physicalLinesMax = 100_000
         /// One document: what the logic takes, with room for its envelope.
         static let lineBytesMax = 1_000_000
         /// Objects and lists one within the other.
@@ -99,13 +101,13 @@ struct IntakeBody: Sendable {
             stream.withPiece(count) { bytes.append(contentsOf: $0) }
         }
         guard position == packed.count, stream.bytesBehind().isEmpty else {
-            throw damaged("something stands behind its end; send one gzip member")
+            throw damaged("there are bytes after its end; send one gzip member")
         }
         return bytes
     }
 
     private static func damaged(_ why: String) -> EndpointError {
-        EndpointError(status: 400, type: "gzip_invalid", message: "the body is no gzip stream: \(why)")
+        EndpointError(status: 400, type: "gzip_invalid", message: "the body is not a gzip stream: \(why)")
     }
 
     private static func tooLarge(_ message: String, line: Int? = nil) -> EndpointError {
@@ -143,6 +145,9 @@ struct IntakeBody: Sendable {
                 return start + (UnsafeRawPointer(found) - base)
             }
             number += 1
+            guard number <= Bounds.physicalLinesMax else {
+                throw tooLarge("the body has more than \(Bounds.physicalLinesMax) lines, blank ones among them")
+            }
             var last = end
             while last > start, isSpace(bytes[last - 1]) { last -= 1 }
             if last > start {
@@ -193,7 +198,7 @@ struct IntakeBody: Sendable {
             }
         }
         guard refused == 0 else {
-            let what = needsID ? "are no JSON objects with an id" : "are no JSON objects"
+            let what = needsID ? "are not JSON objects with an id" : "are not JSON objects"
             throw EndpointError(
                 status: 422, type: "lines_refused",
                 message: "\(refused) of \(lines.count) lines \(what); nothing was taken", faults: faults)
@@ -216,7 +221,7 @@ struct IntakeBody: Sendable {
         case .invalidUTF8: fault("utf8_invalid", line, "is not UTF-8")
         case .tooDeep:
             fault("too_deep", line, "has more than \(Bounds.depthMax) objects and lists one within the other")
-        case .notAnObject: fault("object_type", line, "is JSON, but no object")
+        case .notAnObject: fault("object_type", line, "is JSON, but not an object")
         default:
             fault(
                 "json_invalid", line,

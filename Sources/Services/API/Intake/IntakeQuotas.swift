@@ -33,8 +33,17 @@ final class IntakeQuotas: Sendable {
         throw EndpointError(
             status: 429, type: "quota_exceeded",
             message:
-                "the source \(source) takes \(rate) documents a second (documents_per_second); nothing of these was taken, go on in "
-                + "\(seconds) s",
+                "the source \(source) takes \(rate) documents a second (documents_per_second); none of these was taken, send them "
+                + "again in \(seconds) s",
             headers: ["Retry-After": "\(seconds)"])
+    }
+
+    /// Gives back what was paid for documents that were not taken.
+    func giveBack(_ count: Int, of source: String) {
+        buckets.withLock { buckets in
+            guard case (let rate, var bucket)? = buckets[source] else { return }
+            bucket.giveBack(count, burst: Double(rate * Self.burstSeconds))
+            buckets[source] = (rate, bucket)
+        }
     }
 }

@@ -77,6 +77,6 @@ final class IntakeRoom: Sendable {
 
     private static let full = EndpointError(
         status: 503, type: "busy",
-        message: "as many documents are on their way to the broker as may be; nothing of these was taken",
+        message: "too many documents are on their way to the broker; none of these was taken",
         headers: ["Retry-After": "1"])
 }
