@@ -7,8 +7,9 @@ package import Telemetry
 
 /// Hands batches of records to topics, and says where each record lies once all in-sync replicas have it.
 ///
-/// One producer for all topics, made with the first batch. A lane sends (and makes a topic that is missing), another
-/// thread takes the acknowledgements; no caller blocks. Every batch is answered within ``Bounds/messageMilliseconds``
+/// One producer for all topics, made with the first batch. A lane sends, another makes topics that are missing, and a
+/// thread takes the acknowledgements; no caller blocks, and a topic that cannot be written to holds up no other. Every
+/// batch is answered within ``Bounds/messageMilliseconds``
 /// and the time that the lane needs for those before it. Callers bound what is under way.
 package final class RecordPublisher: Sendable {
     /// What it may take.
@@ -17,7 +18,8 @@ package final class RecordPublisher: Sendable {
         package var messageMilliseconds = 8_000
         /// How long making sure of a topic may take.
         package var topicMilliseconds = 5_000
-        /// After the broker could not be reached batches are refused at once for that long.
+        /// After the broker could not be reached, or one topic not be written to, batches (of that topic) are refused at once for
+        /// that long.
         package var pauseMilliseconds = 1_000
         /// Records in librdkafka's queue.
         package var queueMaxRecords = 200_000
@@ -64,6 +66,8 @@ private final class PublishingCore: Sendable {
     private let bounds: RecordPublisher.Bounds
     private let logger: Logger
     private let lane = Lane(name: "intake")
+    /// Makes sure of topics, which may take seconds.
+    private let topicLane = Lane(name: "intake-topics")
     private let state = Mutex(State())
 
     /// Between two looks whether anything is to be done.
@@ -97,8 +101,8 @@ private final class PublishingCore: Sendable {
         var isClosed = false
         /// Topics that are known to be there.
         var topics: Set<String> = []
-        /// While the broker is taken to be away.
-        var away: (untilNanoseconds: Int64, error: KafkaError)?
+        /// While the broker is taken to be away, or one topic; nil stands for all topics.
+        var away: [String?: (untilNanoseconds: Int64, error: KafkaError)] = [:]
         var batches: [Int64: Pending] = [:]
         var lastNumber: Int64 = 0
 
@@ -149,11 +153,16 @@ private final class PublishingCore: Sendable {
                 places: Array(repeating: PublishedPlace(partition: -1, offset: -1), count: count))
             return state.lastNumber
         }
-        do {
-            try lane.post { [self] in send(number, batch, topic) }
-        } catch {
-            refuse(number, "\(error)")
+        let hasTopic = state.withLock { $0.topics.contains(topic) }
+        post(number, to: hasTopic ? lane : topicLane) { [self] in
+            guard !hasTopic else { return send(number, batch, topic) }
+            do throws(KafkaError) { try make(topic) } catch { return refuse(number, "\(error)") }
+            post(number, to: lane) { [self] in send(number, batch, topic) }
         }
+    }
+
+    private func post(_ number: Int64, to lane: Lane, _ body: @escaping @Sendable () -> Void) {
+        do { try lane.post(body) } catch { refuse(number, "\(error)") }
     }
 
     /// Answers a batch of which nothing was sent.
@@ -233,25 +242,14 @@ private final class PublishingCore: Sendable {
         if let failure { throw failure }
     }
 
-    /// The client, with the topic there.
+    /// The client.
     private func ready(_ topic: String) throws(KafkaError) -> KafkaProducer {
         replaceWhereNeeded()
-        let (known, hasTopic, away) = state.withLock { ($0.client, $0.topics.contains(topic), $0.away) }
-        if let away, SystemClock.monotonicNanoseconds() < away.untilNanoseconds { throw away.error }
-        if hasTopic, let known { return known }
+        try checkAway(topic)
+        if let known = state.withLock({ $0.client }) { return known }
         do throws(KafkaError) {
-            let configuration = kafka()
-            if !hasTopic {
-                let admin = try KafkaAdmin(configuration, requestMilliseconds: bounds.topicMilliseconds)
-                _ = try admin.ensure(plan(topic), logger: logger, timeoutMilliseconds: bounds.topicMilliseconds)
-            }
-            let client: KafkaProducer
-            if let known { client = known } else { client = try KafkaProducer(configuration, options: options) }
-            state.withLock { state in
-                state.away = nil
-                state.topics.insert(topic)
-                state.client = state.isClosed ? nil : client
-            }
+            let client = try KafkaProducer(kafka(), options: options)
+            state.withLock { $0.client = $0.isClosed ? nil : client }
             guard startPolling() else {
                 throw KafkaError(
                     kind: .other, operation: "produce", subject: topic,
@@ -260,9 +258,38 @@ private final class PublishingCore: Sendable {
             }
             return client
         } catch {
-            noteAway(error)
+            noteAway(error, topic)
             throw error
         }
+    }
+
+    /// Makes sure of a topic. On its own lane.
+    private func make(_ topic: String) throws(KafkaError) {
+        try checkAway(topic)
+        // One that waited before us may have made it.
+        guard !state.withLock({ $0.topics.contains(topic) }) else { return }
+        do throws(KafkaError) {
+            let admin = try KafkaAdmin(kafka(), requestMilliseconds: bounds.topicMilliseconds)
+            _ = try admin.ensure(plan(topic), logger: logger, timeoutMilliseconds: bounds.topicMilliseconds)
+            state.withLock { state in
+                state.away[topic] = nil
+                state.topics.insert(topic)
+            }
+        } catch {
+            noteAway(error, topic)
+            throw error
+        }
+    }
+
+    private func checkAway(_ topic: String) throws(KafkaError) {
+        let now = SystemClock.monotonicNanoseconds()
+        let error = state.withLock { state -> KafkaError? in
+            for key in [nil, topic] as [String?] {
+                if let away = state.away[key], now < away.untilNanoseconds { return away.error }
+            }
+            return nil
+        }
+        if let error { throw error }
     }
 
     private var options: ProducerOptions {
@@ -275,10 +302,13 @@ private final class PublishingCore: Sendable {
         return options
     }
 
-    private func noteAway(_ error: KafkaError) {
+    /// What concerns the connections concerns all topics, anything else that one alone.
+    private func noteAway(_ error: KafkaError, _ topic: String) {
         let until = SystemClock.monotonicNanoseconds() + Int64(bounds.pauseMilliseconds) * 1_000_000
-        state.withLock { $0.away = (until, error) }
-        logger.warning("documents cannot be handed to the broker", ["error": error.description])
+        let isOfAll = error.kind == .transport || error.kind == .allBrokersDown
+        state.withLock { $0.away[isOfAll ? nil : topic] = (until, error) }
+        logger.warning(
+            "documents cannot be handed to the broker", ["topic": topic, "error": error.description])
     }
 
     /// Gives up a client after a fatal fault. What it still had is reported as failed.
@@ -328,7 +358,7 @@ private final class PublishingCore: Sendable {
     private func take(_ reports: [DeliveryReport]) {
         guard !reports.isEmpty else { return }
         var finished: [Pending] = []
-        var away: KafkaError?
+        var away: [String: KafkaError] = [:]
         state.withLock { state in
             for report in reports {
                 let (number, index) = (report.token >> 20, Int(report.token & 0xF_FFFF))
@@ -337,13 +367,13 @@ private final class PublishingCore: Sendable {
                 switch report.error?.kind {
                 case .unknownTopicOrPartition: state.topics.remove(report.topic)
                 case .fatal: state.needsNewClient = true
-                case .timedOut, .transport, .allBrokersDown: away = report.error
+                case .timedOut, .transport, .allBrokersDown: away[report.topic] = report.error
                 default: break
                 }
                 if let done = state.finished(number) { finished.append(done) }
             }
         }
-        if let away { noteAway(away) }
+        for (topic, error) in away { noteAway(error, topic) }
         for pending in finished { pending.answer() }
     }
 }

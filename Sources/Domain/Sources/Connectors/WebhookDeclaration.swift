@@ -55,15 +55,16 @@ package struct WebhookDeclaration: ConnectorMembers {
     /// versions tell them apart, or the duplicate window holds whatever comes while the signature counts.
     func replayRefusal(_ logic: DocumentSettings) -> String? {
         guard secretFile != nil, logic.mapping.version == nil else { return nil }
-        let remedy = "or map a version (fields.version): else a signed request that is played again could put an old text back"
+        let remedy =
+            "or map a version (fields.version): else a signed request that is played again could put an old text back"
         guard let documentsPerSecond else {
-            return "signed documents without version need documents_per_second, for which the duplicate window is to be wide "
-                + "enough, \(remedy)"
+            return "signed documents without version need documents_per_second, for which the duplicate window is "
+                + "to be wide enough, \(remedy)"
         }
         let least = documentsPerSecond * (Self.replaySeconds + Self.overdraft.seconds) + Self.overdraft.documents
         guard logic.duplicates.offsets < least else { return nil }
-        return "signed documents without version, \(documentsPerSecond) a second, need a duplicates_offsets of \(least) at least, "
-            + "less documents_per_second, \(remedy)"
+        return "signed documents without version, \(documentsPerSecond) a second, need a duplicates_offsets of at "
+            + "least \(least), less documents_per_second, \(remedy)"
     }
 
     package func look() -> [DeclarationFault] {

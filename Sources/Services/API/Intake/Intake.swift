@@ -291,7 +291,7 @@ struct Intake: Sendable {
     private static func told(_ fault: PublishFault) -> EndpointError {
         switch fault {
         case .notSent:
-            return .unavailable("the broker", "nothing of these documents was taken; send them again")
+            return .unavailable("the broker", "none of these documents was taken; send them again")
         case .unconfirmed:
             return EndpointError(
                 status: 503, type: "unconfirmed",
