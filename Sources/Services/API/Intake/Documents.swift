@@ -36,7 +36,7 @@ struct Documents: Sendable {
         let taken = try await intake.take(
             request, to: target.source, rate: target.rate, key: input.write.key, needsID: true,
             share: try intake.enter(request))
-        return try await reply(taken, input.write, deadline)
+        return try await reply(taken, input.write, request, deadline)
     }
 
     /// `PUT /documents/{doc_id}`
@@ -46,7 +46,7 @@ struct Documents: Sendable {
         let taken = try await intake.take(
             request, to: target.source, rate: target.rate, key: input.write.key, needsID: true, only: input.docID,
             share: try intake.enter(request))
-        return try await reply(taken, input.write, deadline)
+        return try await reply(taken, input.write, request, deadline)
     }
 
     /// `DELETE /documents/{doc_id}`: an object that says that the document is deleted, as the mapping has it.
@@ -77,7 +77,7 @@ struct Documents: Sendable {
         let taken = try await intake.take(
             object, key: key, to: target.source, rate: target.rate, key: input.write.key,
             hasVersions: target.mapping.version != nil, share: try intake.enter(request))
-        return try await reply(taken, input.write, deadline)
+        return try await reply(taken, input.write, request, deadline)
     }
 
     private static func version(_ text: String) throws(EndpointError) -> JSONValue {
@@ -160,14 +160,17 @@ struct Documents: Sendable {
 
     /// 202, or 200 once the index has come to what was written, where that is wanted.
     private func reply(
-        _ taken: Intake.Taken, _ input: DocumentWriteInput, _ deadline: Deadline
+        _ taken: Intake.Taken, _ input: DocumentWriteInput, _ request: HTTPRequest, _ deadline: Deadline
     ) async throws -> HTTPResponse {
         var reply = TakenReply(taken)
         guard input.wait == .searchable, let watch, let nextOffsets = reply.nextOffsets else {
             return .fresh(reply.json, status: 202)
         }
         let patience = Deadline(milliseconds: min(input.waitMilliseconds, deadline.leftMilliseconds))
-        guard let reach = try await watch.wait(for: nextOffsets, deadline: patience) else {
+        guard
+            let reach = try await watch.wait(
+                for: nextOffsets, by: intake.access.origin(of: request), deadline: patience)
+        else {
             return .fresh(reply.json, status: 202)
         }
         // What is taken is taken, whatever the index says now.
