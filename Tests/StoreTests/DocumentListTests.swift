@@ -106,11 +106,13 @@ import Testing
         #expect(found.first.version == 2 && found.fromVersion == second.indexVersion)
         #expect(found.passagesJSON.map { String(decoding: $0, as: UTF8.self) } == #"["text number 1"]"#)
         #expect(found.first.attributes.value(of: .wiki) == .string("enwiki"))
-        let sizes = try store.collectionSizes(of: .standard, timeoutMilliseconds: limit)
-        #expect(sizes.map(\.name) == [collection] && sizes[0].documents == 2)
+        let sizes = try store.collectionSizes(
+            of: .standard, names: [collection, "none"], timeoutMilliseconds: limit)
+        #expect(sizes.map(\.name) == [collection] && sizes[0].documents == 2 && sizes[0].isComplete)
+        #expect(try store.collectionSizes(of: .standard, names: [], timeoutMilliseconds: limit).isEmpty)
         let acme = try #require(TenantID("acme"))
         #expect(try store.document("doc-1", of: acme, collection: collection, timeoutMilliseconds: limit) == nil)
-        #expect(try store.collectionSizes(of: acme, timeoutMilliseconds: limit).isEmpty)
+        #expect(try store.collectionSizes(of: acme, names: [collection], timeoutMilliseconds: limit).isEmpty)
     }
 
     @Test func recordsThatHaveDocumentsAreCounted() throws {

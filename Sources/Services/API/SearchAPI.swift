@@ -269,7 +269,8 @@ package final class SearchAPI: Sendable {
             access: access, desk: dependencies.intake, metrics: dependencies.metrics, logger: logger.scoped("intake"))
         self.intake = intake
         documents = Documents(intake: intake, turns: turns)
-        documentReads = DocumentReads(access: access, shelf: dependencies.documents, turns: turns)
+        documentReads = DocumentReads(
+            configuration, access: access, shelf: dependencies.documents, turns: turns)
         var known = dependencies
         known.sources = { tenant in intake.added(to: dependencies.sources(tenant)) }
         operation = Operation(configuration, known, stores: index.health, access: access)

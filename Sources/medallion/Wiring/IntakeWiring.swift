@@ -35,22 +35,7 @@ extension Platform {
 
     /// What the API needs to read documents by their ids.
     func documentShelf(_ database: PostgresConfiguration, _ declarations: Declarations) -> DocumentShelf {
-        let store = SharedStore(database)
-        return DocumentShelf(
-            sources: { declarations.current.sources },
-            list: { tenant, collection, after, limit, timeout in
-                try store.run {
-                    try $0.documents(
-                        of: tenant, collection: collection, after: after, limit: limit, timeoutMilliseconds: timeout)
-                }
-            },
-            find: { tenant, collection, id, timeout in
-                try store.run {
-                    try $0.document(id, of: tenant, collection: collection, timeoutMilliseconds: timeout)
-                }
-            },
-            sizes: { tenant, timeout in
-                try store.run { try $0.collectionSizes(of: tenant, timeoutMilliseconds: timeout) }
-            })
+        DocumentShelf(
+            sources: { declarations.current.sources }, makeStore: { SearchStore(configuration: database) })
     }
 }

@@ -28,7 +28,7 @@ package struct DocumentPage: Sendable, Equatable {
 package struct CollectionSize: Sendable, Equatable {
     package var name: String
     package var documents: Int64
-    /// Whether those are all: no more than ``DocumentPage/countedMax`` contents are looked at.
+    /// Whether those are all: no more than ``DocumentPage/countedMax`` contents are looked at, of all collections together.
     package var isComplete: Bool
     /// As of the last count, which is some seconds behind.
     package var passages: Int64
@@ -40,7 +40,7 @@ extension DocumentPage {
     /// Rows that one page walks at most, but for the contents of its last document: contents that are shown no more stand
     /// between the others until they are removed.
     static let rowsMax = 2_000
-    /// Contents of one collection that are looked at to count its documents.
+    /// Contents that are looked at to count the documents of a tenant's collections, the same number of each.
     package static let countedMax = 10_000
 }
 
@@ -83,9 +83,12 @@ extension SearchStore {
         try run(FindDocument(tenant: tenant, collection: collection, id: id), for: tenant, timeoutMilliseconds).first
     }
 
-    /// How much there is of each of a tenant's collections that ever had a document.
-    package func collectionSizes(of tenant: TenantID, timeoutMilliseconds: Int) throws -> [CollectionSize] {
-        try run(CountCollections(tenant: tenant), for: tenant, timeoutMilliseconds)
+    /// How much there is of each of these collections of a tenant that ever had a document.
+    package func collectionSizes(
+        of tenant: TenantID, names: [String], timeoutMilliseconds: Int
+    ) throws -> [CollectionSize] {
+        let most = max(1, DocumentPage.countedMax / max(1, names.count))
+        return try run(CountCollections(tenant: tenant, names: names, most: most), for: tenant, timeoutMilliseconds)
     }
 }
 
@@ -212,15 +215,14 @@ struct FindDocument: PostgresStatement {
 struct CountCollections: PostgresStatement {
     static let name = "count_collections"
     static let sql = """
-        SELECT c.name, n.documents, n.walked, coalesce(t.passages, 0)
+        SELECT c.name, n.documents, n.walked < $3, coalesce(t.passages, 0)
         FROM collections c
         LEFT JOIN collection_counts t
             ON t.collection_id = c.id AND t.generation = (SELECT a.generation FROM active_generation a)
         CROSS JOIN LATERAL (
             SELECT count(g.document_id) AS documents, count(*) AS walked
             FROM (
-                SELECT o.id FROM documents o WHERE o.collection_id = c.id AND o.tenant = $1
-                LIMIT \(DocumentPage.countedMax)
+                SELECT o.id FROM documents o WHERE o.collection_id = c.id AND o.tenant = $1 LIMIT $3
             ) d
             LEFT JOIN LATERAL (
                 SELECT v.document_id FROM visibility v
@@ -228,17 +230,23 @@ struct CountCollections: PostgresStatement {
                     AND v.tenant = $1 AND v.to_version IS NULL AND v.suppression IS NULL LIMIT 1
             ) g ON true
         ) n
-        WHERE c.tenant = $1
+        WHERE c.tenant = $1 AND c.name = ANY($2::text[])
         ORDER BY c.name
         """
-    static let parameterTypes: [PostgresType] = [.text]
+    static let parameterTypes: [PostgresType] = [.text, .textArray, .int8]
     let tenant: TenantID
+    let names: [String]
+    let most: Int
 
-    func bind(into parameters: inout PostgresParameters) { parameters.append(tenant.text) }
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(tenant.text)
+        parameters.append(names.map { IndexText.clean($0) })
+        parameters.append(Int64(most))
+    }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> CollectionSize {
         CollectionSize(
             name: try row.text(0), documents: try row.int64(1),
-            isComplete: try row.int64(2) < Int64(DocumentPage.countedMax), passages: try row.int64(3))
+            isComplete: try row.bool(2), passages: try row.int64(3))
     }
 }

@@ -36,6 +36,7 @@ struct DocumentFindInput: Sendable {
 }
 
 extension Contract {
+    private static let noCollection = EndpointReply.error(404, "There is no such collection.")
     private static let failures: [EndpointReply] = [
         .error(503, "The index is not available."), .error(504, "The time limit passed."),
     ]
@@ -45,7 +46,8 @@ extension Contract {
         summary: "A collection's documents, in the order of their ids",
         details:
             "As the index shows them. Pages follow `next_cursor`: whatever is written meanwhile, a document that stays comes once.",
-        input: DocumentListInput.form, replies: [.json(200, "A page.", ReplySchemas.documents)] + failures)
+        input: DocumentListInput.form,
+        replies: [.json(200, "A page.", ReplySchemas.documents), noCollection] + failures)
 
     static let documentByID = Endpoint(
         .get, "/documents/{doc_id}", id: "document", tag: "Documents", access: reading,
@@ -92,7 +94,7 @@ extension ReplySchemas {
                     .init("connector", .string(), "With `documents` it is written by POST, PUT and DELETE /documents."),
                     .init(
                         "documents", .integer(),
-                        "That the index shows, among the first 10,000 contents that are looked at."),
+                        "That the index shows, as of some seconds ago, among the contents that are looked at."),
                     .init("documents_complete", .bool(), "Whether there are no more than that."),
                     .init("passages", .integer(), "As of the last count, some seconds ago."),
                     .init(

@@ -7,6 +7,7 @@ import JSONScan
 import Records
 import Sources
 import Store
+import Synchronization
 
 /// Documents by their ids, as the index shows them: `GET /documents`, `GET /documents/{doc_id}` and `GET /collections`.
 struct DocumentReads: Sendable {
@@ -14,16 +15,25 @@ struct DocumentReads: Sendable {
     /// Nil in a process without an index.
     let shelf: DocumentShelf?
     let turns: RequestTurns
-    private let lane: Lane?
+    private let lanes: LanePool<SearchStore>?
+    private let counts = CollectionCounts()
 
     static let limitMax = DocumentPage.limitMax
     private static let statementMillisecondsMax = 10_000
 
-    init(access: AccessGuard, shelf: DocumentShelf?, turns: RequestTurns) {
+    /// - Parameter configuration: says how many lanes there are for what is read beside searches.
+    init(
+        _ configuration: SearchAPIConfiguration, access: AccessGuard, shelf: DocumentShelf?, turns: RequestTurns
+    ) {
         self.access = access
         self.shelf = shelf
         self.turns = turns
-        lane = shelf.map { _ in Lane(name: "documents") }
+        lanes = shelf.map { shelf in
+            LanePool(
+                name: "documents", count: configuration.feedLanes,
+                waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: shelf.makeStore,
+                interruption: { $0.interruption })
+        }
     }
 
     func endpoints(in set: inout EndpointSet) {
@@ -37,8 +47,9 @@ struct DocumentReads: Sendable {
         let tenant = try access.tenant(of: request)
         let collection = try collection(input.collection, of: tenant)
         let after = input.cursor?.docID ?? ""
-        let page = try await read(request) { shelf, timeout in
-            try shelf.list(tenant, collection, after, input.limit, timeout)
+        let page = try await read(request) { store, timeout in
+            try store.documents(
+                of: tenant, collection: collection, after: after, limit: input.limit, timeoutMilliseconds: timeout)
         }
         var writer = JSONWriter(capacity: 400 * (page.documents.count + 1))
         writer.beginObject()
@@ -61,8 +72,8 @@ struct DocumentReads: Sendable {
     private func find(_ input: DocumentFindInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let tenant = try access.tenant(of: request)
         let collection = try collection(input.collection, of: tenant)
-        let found = try await read(request) { shelf, timeout in
-            try shelf.find(tenant, collection, input.docID, timeout)
+        let found = try await read(request) { store, timeout in
+            try store.document(input.docID, of: tenant, collection: collection, timeoutMilliseconds: timeout)
         }
         guard let found else {
             throw APIError(
@@ -89,13 +100,23 @@ struct DocumentReads: Sendable {
     /// `GET /collections`
     private func collections(_ request: HTTPRequest) async throws -> HTTPResponse {
         let tenant = try access.tenant(of: request)
-        let sizes = try await read(request) { shelf, timeout in try shelf.sizes(tenant, timeout) }
+        let declared = declared(tenant)
+        let sizes: [CollectionSize]
+        if let known = counts.known(of: tenant, declared.count) {
+            sizes = known
+        } else {
+            let names = declared.map(\.collection.name.text)
+            sizes = try await read(request) { store, timeout in
+                try store.collectionSizes(of: tenant, names: names, timeoutMilliseconds: timeout)
+            }
+            counts.note(sizes, of: tenant, declared.count)
+        }
         let bySize = Dictionary(sizes.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var writer = JSONWriter(capacity: 1_024)
         writer.beginObject()
         writer.key("collections")
         writer.beginArray()
-        for source in declared(tenant) {
+        for source in declared {
             writer.collection(source, bySize[source.collection.name.text])
         }
         writer.endArray()
@@ -112,8 +133,21 @@ struct DocumentReads: Sendable {
     }
 
     /// The collection that is meant: the one that is named, else the tenant's only one.
+    ///
+    /// - Throws: 404 where there is none of that name, 422 where it must be named.
     private func collection(_ name: String?, of tenant: TenantID) throws(EndpointError) -> String {
-        if let name { return name }
+        if let name {
+            guard declared(tenant).contains(where: { $0.collection.name.text == name }) else {
+                throw APIError(
+                    status: 404, type: "not_found", message: "there is no collection of this name",
+                    faults: [
+                        InputFault(
+                            type: "not_found", location: [.name("query"), .name("collection")],
+                            message: "names no collection that is declared", input: .string(name))
+                    ])
+            }
+            return name
+        }
         let names = declared(tenant).map(\.collection.name.text)
         guard names.count < 2, let only = names.first else {
             throw .invalid([
@@ -127,17 +161,43 @@ struct DocumentReads: Sendable {
     }
 
     private func read<T: Sendable>(
-        _ request: HTTPRequest, _ body: @escaping @Sendable (DocumentShelf, Int) throws -> T
+        _ request: HTTPRequest, _ body: @escaping @Sendable (SearchStore, Int) throws -> T
     ) async throws -> T {
-        guard let shelf, let lane else { throw APIError.unavailable("the index", "this process has none") }
+        guard let lanes else { throw APIError.unavailable("the index", "this process has none") }
         return try await turns.run(.feed, request) { deadline in
-            try await lane.run {
-                guard !deadline.hasPassed else {
-                    throw APIError.timeout("reading documents", milliseconds: deadline.limitMilliseconds)
-                }
-                return try body(shelf, max(1, min(Self.statementMillisecondsMax, deadline.leftMilliseconds)))
+            try await lanes.run(deadline: deadline) { store, timeout in
+                try body(store, max(1, min(Self.statementMillisecondsMax, timeout)))
             }
         }
+    }
+}
+
+/// The last counts of the tenants' collections. Counting looks at thousands of rows, and some seconds make no difference.
+private final class CollectionCounts: Sendable {
+    private struct Entry {
+        var atNanoseconds: Int64
+        var declared: Int
+        var sizes: [CollectionSize]
+    }
+
+    /// As many as there are tenants with a declaration.
+    private let entries = Mutex<[TenantID: Entry]>([:])
+    private static let nanoseconds: Int64 = 2_000_000_000
+
+    /// - Parameter declared: how many collections there are; with another number of them it is counted again.
+    func known(of tenant: TenantID, _ declared: Int) -> [CollectionSize]? {
+        guard declared > 0 else { return [] }
+        let now = SystemClock.monotonicNanoseconds()
+        return entries.withLock { entries in
+            entries[tenant].flatMap {
+                $0.declared == declared && now - $0.atNanoseconds < Self.nanoseconds ? $0.sizes : nil
+            }
+        }
+    }
+
+    func note(_ sizes: [CollectionSize], of tenant: TenantID, _ declared: Int) {
+        let now = SystemClock.monotonicNanoseconds()
+        entries.withLock { $0[tenant] = Entry(atNanoseconds: now, declared: declared, sizes: sizes) }
     }
 }
 
