@@ -306,6 +306,20 @@ extension SearchAPI {
                         ("description", .string("The same key in a header of its own.")),
                     ])
                 ),
+            ],
+            others: [
+                Contract.ingest.id: (
+                    "signature",
+                    .object([
+                        ("type", .string("apiKey")), ("in", .string("header")),
+                        ("name", .string(WebhookSignature.header)),
+                        (
+                            "description",
+                            .string(
+                                "Of sources with a secret, in the place of a key; docs/sources.md says what is signed.")
+                        ),
+                    ])
+                )
             ])
     }
 
