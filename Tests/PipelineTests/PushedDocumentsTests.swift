@@ -141,8 +141,8 @@ import Testing
 
     // MARK: Kills
 
-    /// A client that sends each batch until it is accepted, while all of the platform is killed over and over: every document is in
-    /// the lake once, and found.
+    /// Clients that send each batch until it is accepted, and some of them again, as if the reply had been lost, while all of the
+    /// platform is killed over and over: every document is in the lake once, and found.
     @Test(.timeLimit(.minutes(6))) func nothingIsLostOrDoubledOverKills() async throws {
         let kills = LongTests.areWanted ? 100 : 5
         try await Deployment.run(environment: Self.environment) { deployment in
@@ -178,7 +178,14 @@ import Testing
             }
             let ids = try silver.map { try #require(try JSONValue.parse(Array($0.utf8))["doc_id"]?.string) }
             #expect(ids.count == sent.count && Set(ids) == sent, "\(ids.count) lines, \(sent.count) documents")
-            #expect(sender.repeats > 0, "no request was under way when it was killed")
+            // Copies were there to be left out, those that the kills made aside.
+            let raw = try (0..<2).map { partition in
+                try deployment.command([
+                    "lake", "cat", "--topic", "hooks", "--partition", "\(partition)", "--raw", "--from", "0", "--to",
+                    "1000000",
+                ]).split(separator: "\n").count
+            }
+            #expect(sender.copies > 0 && raw.reduce(0, +) >= sent.count + sender.copies, "\(raw), \(sent.count)")
             try deployment.command(["lake", "verify"])
         }
     }
@@ -187,7 +194,8 @@ import Testing
     private final class Sender: Sendable {
         private struct State {
             var accepted = 0
-            var repeats = 0
+            /// Documents that were accepted a second time.
+            var copies = 0
             var isFinished = false
             var documents: Set<String> = []
         }
@@ -198,7 +206,7 @@ import Testing
         init(_ client: Client) { self.client = client }
 
         var accepted: Int { state.withLock { $0.accepted } }
-        var repeats: Int { state.withLock { $0.repeats } }
+        var copies: Int { state.withLock { $0.copies } }
         var documents: Set<String> { state.withLock { $0.documents } }
         func finish() { state.withLock { $0.isFinished = true } }
 
@@ -210,6 +218,10 @@ import Testing
                 state.withLock { state in
                     state.accepted += 1
                     state.documents.formUnion(ids)
+                }
+                if batch % 4 == 1 {
+                    try send(lines, key: "c\(number)-b\(batch)")
+                    state.withLock { $0.copies += ids.count }
                 }
                 usleep(20_000)
             }
@@ -223,7 +235,6 @@ import Testing
                 if let reply, reply.status != 503 {
                     throw PipelineFailure("a batch was answered with \(reply)")
                 }
-                state.withLock { $0.repeats += 1 }
                 usleep(30_000)
             }
             throw PipelineFailure("a batch was never accepted")
