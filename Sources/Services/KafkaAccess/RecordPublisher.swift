@@ -198,9 +198,9 @@ private final class PublishingCore: Sendable {
     private func enqueue(
         _ number: Int64, _ batch: PublishedBatch, _ topic: String, by client: KafkaProducer
     ) -> (index: Int, error: KafkaError)? {
-        let patience = Deadline(milliseconds: bounds.messageMilliseconds)
-        return batch.bytes.withUnsafeBytes { bytes in
+        batch.bytes.withUnsafeBytes { bytes -> (index: Int, error: KafkaError)? in
             for (index, record) in batch.records.enumerated() {
+                let patience = Deadline(milliseconds: bounds.messageMilliseconds)
                 while true {
                     do throws(KafkaError) {
                         try send(

@@ -256,7 +256,7 @@ final class AccessGuard: Sendable {
     /// Takes back what ``countUnsigned(_:)`` counted, once the signature proved right.
     func uncountUnsigned(_ request: HTTPRequest) {
         guard let address = request.client else { return }
-        state.withLock { $0.byAddress?.giveBack(address.network) }
+        _ = state.withLock { $0.byAddress?.giveBack(address.network) }
     }
 
     /// Whether a request comes with a key, valid or not. Its head says so once and for all, whatever becomes of keys meanwhile.

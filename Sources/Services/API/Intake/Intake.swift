@@ -197,7 +197,7 @@ struct Intake: Sendable {
         on request: HTTPRequest, _ body: @escaping @Sendable () throws -> T
     ) async throws -> T {
         let isSmall = request.body.count <= Self.inlineBytesMax && request.headers["content-encoding"] == nil
-        return isSmall ? try body() : try await lane.run(body)
+        return try await isSmall ? body() : lane.run(body)
     }
 
     // MARK: Taking

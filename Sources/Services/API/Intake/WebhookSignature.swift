@@ -78,7 +78,8 @@ struct WebhookSignature: Sendable {
             let own = try MessageAuthentication.sha256([head, body], secret: secret)
             for signature in signatures where own.equalsInConstantTime(signature) { isSigned = true }
         }
-        return isSigned ? try MessageAuthentication.hash(head + body).hex : nil
+        guard isSigned else { return nil }
+        return try MessageAuthentication.hash(head + body).hex
     }
 }
 
