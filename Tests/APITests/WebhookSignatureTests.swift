@@ -51,6 +51,8 @@ import Testing
         ] {
             #expect(WebhookSignature(field) == nil, "\(field)")
         }
+        // Declarations are held against it.
+        #expect(WebhookDeclaration.replaySeconds == 2 * Int(WebhookSignature.secondsMax))
         let signature = WebhookSignature("t=1000,v1=\(code)")
         for (milliseconds, isFresh) in [
             (1_000_000, true), (1_300_999, true), (1_301_000, false), (700_000, true), (699_000, false),
