@@ -366,7 +366,8 @@ let package = Package(
                 "Retrieval", "Store",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
-                "Redis", "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
+                "Broker", "KafkaAccess", "Logic", "Sources", "Redis", "ServiceLifecycle", "Telemetry", "Health",
+                "Kafka", "Bytes",
             ]),
         // One suite per interface, over all that implement it, the doubles of tests among them.
         tests(

@@ -88,6 +88,10 @@ final class TestKeys: Sendable {
         (.get, "/docs", true, false), (.get, "/openapi.json", true, false), (.get, "/page/page.js", true, false),
         (.post, "/suppressions", false, false), (.get, "/suppressions", false, false),
         (.delete, "/suppressions/s-1?reason=x", false, false),
+        (.post, "/ingest/hooks", false, false), (.post, "/documents", false, false),
+        (.put, "/documents/a", false, false), (.delete, "/documents/a", false, false),
+        (.get, "/documents", false, false), (.get, "/documents/a", false, false), (.get, "/collections", false, false),
+        (.get, "/sources", false, false),
         (.post, "/v1/chat/completions", false, false), (.get, "/v1/models", false, false),
         (.get, "/v1/models/medallion", false, false), (.post, "/mcp", false, false),
         (.get, "/generations", false, false),
@@ -100,7 +104,9 @@ final class TestKeys: Sendable {
         (.post, "/generations/2/golden", false, false),
     ]
     /// Paths of those that take the role `write`, by their beginnings.
-    private static let writers = ["/generations", "/replays", "/quarantine", "/golden", "/suppressions"]
+    private static let writers = ["/generations", "/replays", "/quarantine", "/golden", "/suppressions", "/ingest"]
+    /// Paths whose role `write` is for methods other than GET alone.
+    private static let readable = ["/golden", "/documents"]
 
     @Test func eachRoleMayDoWhatIsDocumented() async throws {
         let (reader, writer, admin) = (try keys.make(.read), try keys.make(.write), try keys.make(.admin))
@@ -115,7 +121,8 @@ final class TestKeys: Sendable {
             #expect(await status(closed, nil) == 401 || one.isOpen, "\(one.target)")
             #expect(await !refusals.contains(status(closed, nil)) || !one.isOpen, "\(one.target)")
             let takesWrite =
-                Self.writers.contains { one.target.hasPrefix($0) } && !(one.method == .get && one.target == "/golden")
+                (Self.writers + Self.readable).contains { one.target.hasPrefix($0) }
+                && !(one.method == .get && Self.readable.contains { one.target.hasPrefix($0) })
             #expect(await (status(open, nil) == 401) == (one.isAdmins || takesWrite), "\(one.target)")
             for key in [reader, writer] {
                 let isRefused = one.isAdmins || takesWrite && key == reader

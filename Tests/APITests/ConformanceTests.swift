@@ -3,6 +3,7 @@ import Concurrency
 import HTTPServer
 import PlatformTesting
 import Records
+import Sources
 import Store
 import Testing
 
@@ -21,6 +22,9 @@ import Testing
         let key = try keys.make(.admin)
         var access = AccessConfiguration()
         access.isAnonymousReadAllowed = false
+        let scene = try IntakeScene()
+        try scene.declare("hooks", .webhook(WebhookDeclaration()))
+        try scene.declare("notes", .documents(DocumentsDeclaration()))
         // Versions that do not come are asked for again and again.
         let fixture = APIFixture(
             access: access, readKeys: keys.read,
@@ -30,6 +34,10 @@ import Testing
                 control.looksLeft.withLock { $0 = 0 }
                 (dependencies.control, dependencies.golden) = (control, FakeGoldenShelf())
                 dependencies.keys = TestKeyDesk()
+                dependencies.intake = scene.desk
+                dependencies.documents = DocumentShelf(
+                    sources: scene.desk.sources, list: { _, _, _, _, _ in DocumentPage(documents: [], next: nil) },
+                    find: { _, _, _, _ in nil }, sizes: { _, _ in [] })
                 // Every suppression is applied at once, and was lifted.
                 dependencies.suppressions = SuppressionDesk(
                     publish: { _, _ in }, list: { _, _, _, _ in [] },

@@ -37,6 +37,10 @@ enum Declarations {
             source(
                 "a", more: #""tenant":"t","topic":"x","gold_topic":"y","collection":{"name":"c","retention_days":30}"#)),
         file(source(connector: #"{"type":"none"}"#)),
+        file(source(connector: #"{"type":"webhook"}"#)),
+        file(
+            source(connector: #"{"type":"webhook","secret_file":"secrets/hook","documents_per_second":100}"#),
+            source("b", connector: #"{"type":"documents","documents_per_second":1}"#)),
         file(source(connector: postgres(), logic: debezium)),
         file(
             source(
@@ -90,6 +94,21 @@ enum Declarations {
         (file(source(connector: #"{"type":"ftp"}"#)), "sources[0].connector.type"),
         (file(source(connector: #"{"type":"files"}"#)), "sources[0].connector"),
         (file(source(connector: #"{"type":"none","folder":"x"}"#)), "sources[0].connector"),
+        (file(source(connector: #"{"type":"webhook"}"#, logic: change)), "sources[0]"),
+        (file(source(connector: #"{"type":"documents"}"#, logic: change)), "sources[0]"),
+        (file(source(connector: #"{"type":"webhook","secret":"x"}"#)), "sources[0].connector"),
+        (file(source(connector: #"{"type":"documents","secret_file":"x"}"#)), "sources[0].connector"),
+        (file(source(connector: #"{"type":"webhook","secret_file":""}"#)), "sources[0].connector.secret_file"),
+        (file(source(connector: #"{"type":"webhook","secret_file":"a/../b"}"#)), "sources[0].connector.secret_file"),
+        (file(source(connector: #"{"type":"webhook","secret_file":"a/"}"#)), "sources[0].connector.secret_file"),
+        (
+            file(source(connector: #"{"type":"webhook","documents_per_second":0}"#)),
+            "sources[0].connector.documents_per_second"
+        ),
+        (
+            file(source(connector: #"{"type":"documents","documents_per_second":1.5}"#)),
+            "sources[0].connector.documents_per_second"
+        ),
         (file(source(connector: #"{"type":"files","folder":""}"#)), "sources[0].connector.folder"),
         (file(source(connector: #"{"type":"files","folder":"/"}"#)), "sources[0].connector.folder"),
         (file(source(connector: #"{"type":"files","folder":"a/../b"}"#)), "sources[0].connector.folder"),

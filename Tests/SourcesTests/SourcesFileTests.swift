@@ -82,6 +82,31 @@ import Testing
         #expect(try Self.parse(other).first?.connector.members?.look().map(\.place) == ["password_env"])
     }
 
+    /// Else what is played again while its signature counts would be a new event.
+    @Test("signed documents without version need a duplicate window as wide as their signatures count")
+    func replays() throws {
+        func text(_ connector: String, _ more: String) -> String {
+            let logic = #"{"type":"document","fields":{"id":"a","text":"b"\#(more)}"#
+            return Declarations.file(
+                Declarations.source(
+                    connector: #"{"type":"webhook"\#(connector)}"#, logic: logic))
+        }
+        let signed = #","secret_file":"/s""#
+        for (connector, more) in [
+            (signed, #","version":"v"}"#), ("", "}"), (signed + #","documents_per_second":149"#, "}"),
+            (signed + #","documents_per_second":1000"#, #"},"duplicates_offsets":612000"#),
+        ] {
+            #expect(try Self.parse(text(connector, more)).count == 1, "\(connector) \(more)")
+        }
+        for (connector, more) in [
+            (signed, "}"), (signed + #","documents_per_second":150"#, "}"),
+            (signed + #","documents_per_second":1000"#, #"},"duplicates_offsets":611999"#),
+        ] {
+            let error = #expect(throws: DeclarationError.self) { try Self.parse(text(connector, more)) }
+            #expect(error?.faults.first?.place == "sources[0]", "\(connector) \(more)")
+        }
+    }
+
     @Test("a relative folder begins at the file's own")
     func relativeFolder() throws {
         let text = Declarations.file(Declarations.source(connector: #"{"type":"files","folder":"data/x/"}"#))

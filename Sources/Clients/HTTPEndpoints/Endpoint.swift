@@ -106,7 +106,7 @@ package struct EndpointDescription: Sendable {
     let summary: String
     let details: String
     let parameters: [(place: String, name: String, isRequired: Bool, isList: Bool, help: String, schema: Schema)]
-    let body: (schema: Schema, examples: [(name: String, value: JSONValue)])?
+    let body: (schema: Schema, examples: [(name: String, value: JSONValue)], types: [String], bytesMax: Int?)?
     let replies: [EndpointReply]
     let errors: Schema
     /// Media types of the successful replies.
@@ -127,7 +127,9 @@ package struct EndpointDescription: Sendable {
                 parameter.schema(input.initial)
             )
         }
-        body = input.body.map { (schema: $0.schema, examples: $0.examples) }
+        body = input.body.map {
+            (schema: $0.schema, examples: $0.examples, types: $0.types, bytesMax: $0.bytesMax)
+        }
         let successes = endpoint.replies.filter { $0.status < 300 }
         offered = successes.flatMap { $0.content.map(\.type) }
         replies = endpoint.replies

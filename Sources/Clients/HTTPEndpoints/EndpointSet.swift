@@ -101,7 +101,7 @@ package struct EndpointSet: Sendable {
             do {
                 let hold = try surroundings.admit(head, description)
                 if head.headers["accept"] != nil { _ = try type(of: head, description) }
-                if description.body != nil { try BodyType.check(head) }
+                if let body = description.body { try BodyType.check(head, among: body.types) }
                 return hold.map(HTTPAdmission.holding) ?? .admitted
             } catch {
                 return .refused(surroundings.reply(error, head, description))
@@ -135,7 +135,7 @@ package struct EndpointSet: Sendable {
             let description = entry.description
             router.on(
                 description.method, description.path, entry.handler(surroundings), readsBody: description.body != nil,
-                admission: Self.admission(description, surroundings))
+                bodyBytesMax: description.body?.bytesMax, admission: Self.admission(description, surroundings))
         }
         let (admit, shape) = (surroundings.admitUnmatched, surroundings.shape)
         router.unmatched = { head in

@@ -48,6 +48,12 @@ package struct BodyForm<Root: Sendable>: Sendable {
     let take: @Sendable (JSONValue, inout Root, inout InputReading) -> Void
     /// Whole requests for the document, by name.
     let examples: [(name: String, value: JSONValue)]
+    /// What it may be sent as; one of them at least.
+    let types: [String]
+    /// The largest one, bytes; nil for the server's own bound.
+    let bytesMax: Int?
+    /// Whether the handler reads the request's bytes itself.
+    let isRaw: Bool
     /// Nesting that is accepted.
     static var depthMax: Int { 16 }
 
@@ -57,9 +63,24 @@ package struct BodyForm<Root: Sendable>: Sendable {
     ) {
         schema = form.schema
         self.examples = examples
+        (types, bytesMax, isRaw) = ([MediaType.json], nil, false)
         take = { value, root, reading in
             if let value = form.read(value, &reading) { root[keyPath: path] = value }
         }
+    }
+
+    /// A body whose bytes the handler takes as they came, such as one with many documents.
+    ///
+    /// - Parameters:
+    ///   - types: what it may be sent as, one at least.
+    ///   - bytesMax: the largest one; nil for the server's own bound.
+    package init(
+        raw types: [String], schema: Schema, bytesMax: Int? = nil, examples: [(name: String, value: JSONValue)] = []
+    ) {
+        self.schema = schema
+        self.examples = examples
+        (self.types, self.bytesMax, isRaw) = (types, bytesMax, true)
+        take = { _, _, _ in }
     }
 }
 
@@ -91,7 +112,7 @@ package struct InputForm<Root: Sendable>: Sendable {
         if !pathNames.isEmpty { readPath(request, &root, &reading) }
         readQuery(request, &root, &reading)
         if hasHeaders { readHeaders(request, &root, &reading) }
-        if let body {
+        if let body, !body.isRaw {
             // FastAPI's order: parameters' and body's faults come in one list.
             let value = try Self.json(request, &reading)
             if let value { reading.at(.name("body")) { body.take(value, &root, &$0) } }

@@ -19,14 +19,19 @@ package struct OpenAPIDocument: Sendable {
     /// The whole document.
     package let json: JSONValue
 
-    /// - Parameter securitySchemes: by name; each gives the roles that endpoints ask for. Empty where none does.
-    package init(_ set: EndpointSet, info: Info, securitySchemes: [(name: String, value: JSONValue)] = []) {
+    /// - Parameters:
+    ///   - securitySchemes: by name; each gives the roles that endpoints ask for. Empty where none does.
+    ///   - others: schemes that let callers in to single endpoints, by these endpoints' ids.
+    package init(
+        _ set: EndpointSet, info: Info, securitySchemes: [(name: String, value: JSONValue)] = [],
+        others: [String: (name: String, value: JSONValue)] = [:]
+    ) {
         var components: [(name: String, schema: Schema)] = []
         var paths: [(key: String, value: JSONValue)] = []
         for description in set.descriptions {
             let (operation, used) = Self.operation(
                 description, common: set.surroundings.replies(description.access),
-                set.surroundings.parameters(description.access), securitySchemes)
+                set.surroundings.parameters(description.access), securitySchemes, others[description.id]?.name)
             for component in used where !components.contains(where: { $0.name == component.name }) {
                 components.append(component)
             }
@@ -40,8 +45,9 @@ package struct OpenAPIDocument: Sendable {
         var parts: [(key: String, value: JSONValue)] = [
             ("schemas", .object(components.sorted { $0.name < $1.name }.map { (key: $0.name, value: $0.schema.json) }))
         ]
-        if !securitySchemes.isEmpty {
-            parts.append(("securitySchemes", .object(securitySchemes.map { (key: $0.name, value: $0.value) })))
+        let schemes = securitySchemes + others.values.sorted { $0.name < $1.name }
+        if !schemes.isEmpty {
+            parts.append(("securitySchemes", .object(schemes.map { (key: $0.name, value: $0.value) })))
         }
         json = .object([
             ("openapi", .string("3.1.0")),
@@ -62,7 +68,7 @@ package struct OpenAPIDocument: Sendable {
 
     private static func operation(
         _ endpoint: EndpointDescription, common: [EndpointReply], _ commonParameters: [EndpointParameter],
-        _ security: [(name: String, value: JSONValue)]
+        _ security: [(name: String, value: JSONValue)], _ other: String?
     ) -> (JSONValue, [(name: String, schema: Schema)]) {
         var used: [(name: String, schema: Schema)] = []
         func use(_ schema: Schema) -> JSONValue {
@@ -106,7 +112,8 @@ package struct OpenAPIDocument: Sendable {
                 (
                     "requestBody",
                     .object([
-                        ("required", .bool(true)), ("content", .object([(MediaType.json, .object(media))])),
+                        ("required", .bool(true)),
+                        ("content", .object(body.types.map { (key: $0, value: JSONValue.object(media)) })),
                     ])
                 ))
         }
@@ -124,16 +131,18 @@ package struct OpenAPIDocument: Sendable {
             replies.append(("\(reply.status)", .object(fields)))
         }
         members.append(("responses", .object(replies)))
-        if !security.isEmpty { members.append(("security", requirement(endpoint.access, security))) }
+        if !security.isEmpty { members.append(("security", requirement(endpoint.access, security, other))) }
         return (.object(members), used)
     }
 
     /// Any of the schemes, with the role that is needed (OpenAPI 3.1, Security Requirement Object); `{}` for none.
     private static func requirement(
-        _ access: EndpointAccess, _ schemes: [(name: String, value: JSONValue)]
+        _ access: EndpointAccess, _ schemes: [(name: String, value: JSONValue)], _ other: String?
     ) -> JSONValue {
         func any(_ role: String) -> [JSONValue] {
-            schemes.map { .object([($0.name, .array([.string(role)]))]) }
+            var any: [JSONValue] = schemes.map { .object([($0.name, .array([.string(role)]))]) }
+            if let other { any.append(.object([(other, .array([]))])) }
+            return any
         }
         switch access {
         case .probe, .open: return .array([])
@@ -160,10 +169,11 @@ package struct OpenAPIDocument: Sendable {
         if endpoint.parameters.contains(where: { $0.place == "query" }) {
             replies.append(.error(414, "Path and query together are too long."))
         }
-        if endpoint.body != nil {
+        if let body = endpoint.body {
+            let types = body.types.map { "`\($0)`" }.joined(separator: " or ")
             replies += [
                 .error(413, "The body is too large."),
-                .error(415, "The body is not sent as `application/json`, or its type is not said."),
+                .error(415, "The body is not sent as \(types), or its type is not said."),
             ]
         }
         return replies

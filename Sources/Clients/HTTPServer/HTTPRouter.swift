@@ -31,6 +31,8 @@ package struct HTTPRouter: Sendable {
         var admission: Admission?
         /// Whether the handler looks at bodies; else they are not kept.
         var readsBody = true
+        /// The largest body, bytes; nil for the server's own bound.
+        var bodyBytesMax: Int?
     }
 
     /// What a request leads to.
@@ -79,13 +81,16 @@ package struct HTTPRouter: Sendable {
     ///
     /// - Parameters:
     ///   - readsBody: false throws a request's body away.
+    ///   - bodyBytesMax: the largest body, bytes; nil for the server's own bound.
     ///   - admission: asked first, with the request as it is without its body.
     package mutating func on(
         _ method: HTTPMethod, _ pattern: String, _ handler: Handler, readsBody: Bool = true,
-        admission: Admission? = nil
+        bodyBytesMax: Int? = nil, admission: Admission? = nil
     ) {
         add(
-            Route(method: method, pattern: pattern, handler: handler, admission: admission, readsBody: readsBody))
+            Route(
+                method: method, pattern: pattern, handler: handler, admission: admission, readsBody: readsBody,
+                bodyBytesMax: bodyBytesMax))
     }
 
     private mutating func add(_ route: Route) {

@@ -201,7 +201,10 @@ extension HTTPRouter {
         }
         var router = HTTPRouter()
         for route in routes {
-            router.on(route.method, route.pattern, route.handler, readsBody: route.readsBody) { head in
+            router.on(
+                route.method, route.pattern, route.handler, readsBody: route.readsBody, bodyBytesMax: route.bodyBytesMax
+            ) {
+                head in
                 refusal(head).map(HTTPAdmission.refused) ?? route.admission?(head) ?? .admitted
             }
         }

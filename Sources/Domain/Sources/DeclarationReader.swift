@@ -226,6 +226,18 @@ extension DeclarationReader {
     }
 }
 
+extension DeclarationReader {
+    /// A file's path, made absolute. Whether it is there is asked when it is read.
+    func file(below parent: String) -> String? {
+        guard let text = text(bytesMax: Self.placeBytesMax) else { return nil }
+        guard !text.hasSuffix("/"), !text.split(separator: "/").contains("..") else {
+            fault("must be the path of a file, without \"..\"")
+            return nil
+        }
+        return text.hasPrefix("/") ? text : parent + "/" + text
+    }
+}
+
 extension DeclarationReader? {
     /// What the member says; the standard where there is no such member.
     func given<Value>(_ standard: Value?, _ read: (DeclarationReader) -> Value?) -> Value? {

@@ -202,6 +202,11 @@ enum Contract {
         summary: "Every stage with its rate, lag and latency", input: NoInput.form,
         replies: [.json(200, "The stages that this process knows of.", ReplySchemas.status)])
 
+    static let sources = Endpoint(
+        .get, "/sources", id: "sources", tag: "Operation", access: reading,
+        summary: "Each declared source with its state, position, lag and rate", input: NoInput.form,
+        replies: [.json(200, "Those of the caller's tenant.", ReplySchemas.sources)])
+
     static let history = Endpoint(
         .get, "/history", id: "history", tag: "Operation", access: reading,
         summary: "The main figures over the last hour",
@@ -246,6 +251,9 @@ extension SearchAPI {
         mcp.endpoints(in: &set)
         given.endpoints(in: &set)
         suppressions.endpoints(in: &set)
+        intake.endpoints(in: &set)
+        documents.endpoints(in: &set)
+        documentReads.endpoints(in: &set)
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)
@@ -289,12 +297,30 @@ extension SearchAPI {
                         ("description", .string("The same key in a header of its own.")),
                     ])
                 ),
+            ],
+            others: [
+                Contract.ingest.id: (
+                    "signature",
+                    .object([
+                        ("type", .string("apiKey")), ("in", .string("header")),
+                        ("name", .string(WebhookSignature.header)),
+                        (
+                            "description",
+                            .string(
+                                "Of sources with a secret, in the place of a key; docs/sources.md says what is signed.")
+                        ),
+                    ])
+                )
             ])
     }
 
     private func surroundings() -> EndpointSurroundings {
         var surroundings = EndpointSurroundings()
-        surroundings.admit = { [access] request, endpoint in
+        surroundings.admit = { [access, intake] request, endpoint in
+            // Senders of signed documents have no key; what they sign is verified once it is there.
+            if endpoint.id == Contract.ingest.id, try intake.admitSigned(request) {
+                return try access.share(request, endpoint.access, .unasked)
+            }
             let standing = try access.admit(request, endpoint.access)
             return try access.share(request, endpoint.access, standing)
         }

@@ -318,7 +318,7 @@ enum ReplySchemas {
         ]
     ).orNull
 
-    static let source = Schema.object([
+    private static let sourceMembers: [Schema.Property] = [
         .init("name", .string(), "The source's declared name."),
         .init("connector", .string(), "The word of its connector, such as `sse`, `files` or `none`."),
         .init("phase", .string().orNull, "What its connector does; null where that runs in another process."),
@@ -334,7 +334,26 @@ enum ReplySchemas {
         .init("last_error_at", .time().orNull, "When that was."),
         .init("freshness", .choice(Freshness.State.allCases.map(\.rawValue)), "Of the index, for this source."),
         .init("events_behind", .integer().orNull, "Events of this source that wait."),
-    ]).named("SourceStatus")
+    ]
+
+    static let source = Schema.object(sourceMembers).named("SourceStatus")
+
+    static let sources = Schema.object([
+        .init("now", .time()),
+        .init(
+            "sources",
+            .array(
+                of: Schema.object(
+                    sourceMembers + [
+                        .init(
+                            "rate_per_sec", .number().orNull,
+                            "By how much `position` has grown a second since this was asked before, within the last minute; null "
+                                + "where nobody asked, or the position is not known here."),
+                        .init(
+                            "searchable_at", .time().orNull, "When the index was last written for it."),
+                    ]
+                ).named("SourceState"))),
+    ]).named("SourcesReply")
 
     static let status = Schema.object(
         [

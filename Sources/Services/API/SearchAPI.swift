@@ -74,6 +74,10 @@ package struct SearchAPIDependencies: Sendable {
     package var golden: (any GoldenShelf)?
     /// Where suppressions go, and what has become of them; nil where there is no broker.
     package var suppressions: SuppressionDesk?
+    /// Reads documents by their ids; nil where there is no index.
+    package var documents: DocumentShelf?
+    /// Where documents go that come over HTTP; nil where there is no broker.
+    package var intake: IntakeDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
     /// Makes and revokes keys; nil in a process that does not.
@@ -190,6 +194,9 @@ package final class SearchAPI: Sendable {
     let chat: Chat
     let mcp: ContextServer
     let suppressions: Suppressions
+    let intake: Intake
+    let documents: Documents
+    let documentReads: DocumentReads
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -261,7 +268,15 @@ package final class SearchAPI: Sendable {
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults, turns: turns)
-        operation = Operation(configuration, dependencies, stores: index.health, access: access)
+        let intake = Intake(
+            access: access, desk: dependencies.intake, metrics: dependencies.metrics, logger: logger.scoped("intake"))
+        self.intake = intake
+        documents = Documents(intake: intake, turns: turns)
+        documentReads = DocumentReads(
+            configuration, access: access, shelf: dependencies.documents, turns: turns)
+        var known = dependencies
+        known.sources = { tenant in intake.added(to: dependencies.sources(tenant)) }
+        operation = Operation(configuration, known, stores: index.health, access: access)
         keys = KeyRequests(access: access, desk: dependencies.keys, logger: logger.scoped("keys"))
         operators = OperatorRequests(
             control: dependencies.control, access: access, turns: turns, logger: logger)

@@ -25,7 +25,8 @@ struct ProducerCommand: Command {
         let health = HealthRegistry()
         let declarations = try Declarations(platform) { [url, source] declared, isStart in
             try declared.only(
-                source, where: { $0.connector != .none }, else: "with a connector", isStart: isStart
+                source, where: { $0.connector != .none && !$0.connector.isPushed }, else: "with a connector",
+                isStart: isStart
             ).following(url, isStart: isStart)
         }
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)

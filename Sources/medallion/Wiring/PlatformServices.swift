@@ -112,6 +112,8 @@ extension Platform {
             dependencies.events = eventHub(configuration, declarations)
             (dependencies.control, dependencies.golden) = (OperatorControl(self), DatabaseGoldenShelf(configuration))
             dependencies.suppressions = suppressionDesk(configuration)
+            dependencies.intake = intakeDesk(configuration, declarations)
+            dependencies.documents = documentShelf(configuration, declarations)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
             dependencies.keys = DatabaseKeyDesk(configuration)

@@ -105,7 +105,7 @@ struct SourceRoles: Sendable {
     ) -> any Service {
         set(
             "source", named: "sources", components: ["source", "delivery"],
-            part: { source in source.connector == .none ? nil : source },
+            part: { source in source.connector == .none || source.connector.isPushed ? nil : source },
             removed: { [self] item, _ in
                 clear(item)
                 removed(item.name)

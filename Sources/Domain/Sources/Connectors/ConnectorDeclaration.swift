@@ -7,6 +7,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
     case serverSentEvents(ServerSentEventsDeclaration)
     case files(FilesDeclaration)
     case postgres(PostgresDeclaration)
+    case webhook(WebhookDeclaration)
+    case documents(DocumentsDeclaration)
     /// Somebody else fills the topic.
     case none
 
@@ -15,6 +17,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         case serverSentEvents = "sse"
         case files
         case postgres
+        case webhook
+        case documents
         case none
     }
 
@@ -24,6 +28,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         case .serverSentEvents: .serverSentEvents
         case .files: .files
         case .postgres: .postgres
+        case .webhook: .webhook
+        case .documents: .documents
         case .none: .none
         }
     }
@@ -34,7 +40,17 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         case .serverSentEvents(let declaration): declaration
         case .files(let declaration): declaration
         case .postgres(let declaration): declaration
+        case .webhook(let declaration): declaration
+        case .documents(let declaration): declaration
         case .none: nil
+        }
+    }
+
+    /// Whether records are handed over to a process that serves the API, so that nothing reads them anywhere.
+    package var isPushed: Bool {
+        switch self {
+        case .webhook, .documents: true
+        default: false
         }
     }
 
@@ -53,6 +69,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         case .serverSentEvents?: return ServerSentEventsDeclaration(reader).map(Self.serverSentEvents)
         case .files?: return FilesDeclaration(reader, folder: folder).map(Self.files)
         case .postgres?: return PostgresDeclaration(reader, folder: folder).map(Self.postgres)
+        case .webhook?: return WebhookDeclaration(reader, folder: folder).map(Self.webhook)
+        case .documents?: return DocumentsDeclaration(reader).map(Self.documents)
         case Kind.none?: return reader.members(required: ["type"]) == nil ? nil : ConnectorDeclaration.none
         case nil: return nil
         }

@@ -100,6 +100,7 @@ package struct Migration: Sendable, Equatable {
         Migration("deferred/V0008__find_pages", PackageResources.V0008__find_pages_sql, isDeferred: true),
         Migration("deferred/V0009__find_users", PackageResources.V0009__find_users_sql, isDeferred: true),
         Migration("deferred/V0010__find_events", PackageResources.V0010__find_events_sql, isDeferred: true),
+        Migration("deferred/V0011__list_documents", PackageResources.V0011__list_documents_sql, isDeferred: true),
     ]
 }
 

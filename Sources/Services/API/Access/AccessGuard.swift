@@ -243,6 +243,33 @@ final class AccessGuard: Sendable {
         try count(caller, request.client, isUnlimited: isLocal && configuration.local?.isUnlimited == true)
     }
 
+    /// Counts a request that a signature let in against the source that it is for.
+    ///
+    /// - Throws: 429 beyond the rate of one key.
+    func countSigned(source: String) throws {
+        let now = clock()
+        try refuse(state.withLock { $0.byKey?.take("source \(source)", nowNanoseconds: now) }, "this source")
+    }
+
+    /// Counts a request against its address, whether or not others of it are counted: while its signature is not known to be
+    /// right, and for good where it is wrong.
+    ///
+    /// - Throws: 429 beyond the rate of one address.
+    func countUnsigned(_ request: HTTPRequest) throws {
+        guard let address = request.client else { return }
+        let now = clock()
+        try refuse(state.withLock { $0.byAddress?.take(address.network, nowNanoseconds: now) }, "this address")
+    }
+
+    /// Takes back what ``countUnsigned(_:)`` counted, once the signature proved right.
+    func uncountUnsigned(_ request: HTTPRequest) {
+        guard let address = request.client else { return }
+        _ = state.withLock { $0.byAddress?.giveBack(address.network) }
+    }
+
+    /// Whether a request comes with a key, valid or not. Its head says so once and for all, whatever becomes of keys meanwhile.
+    func presentsKey(_ request: HTTPRequest) -> Bool { Self.presented(request.headers) != nil }
+
     /// A valid key's requests count against it, wherever they come from; all others against their address.
     ///
     /// - Parameter isUnlimited: whether a request without a key is not counted.
@@ -253,10 +280,15 @@ final class AccessGuard: Sendable {
             guard let address, !isUnlimited else { return nil }
             return state.byAddress?.take(address.network, nowNanoseconds: now)
         }
-        guard let wait else { return }
-        let seconds = max(1, (wait + 999_999_999) / 1_000_000_000)
         var whose = "this address"
         if case .key = caller { whose = "this key" }
+        try refuse(wait, whose)
+    }
+
+    /// - Parameter wait: nanoseconds until the next request; nil where none need be waited.
+    private func refuse(_ wait: Int64?, _ whose: String) throws {
+        guard let wait else { return }
+        let seconds = max(1, (wait + 999_999_999) / 1_000_000_000)
         throw refusal(
             429, "rate_limited", "too many requests of \(whose); go on in \(seconds) s", ["Retry-After": "\(seconds)"])
     }

@@ -19,6 +19,20 @@ struct TokenBucket: Sendable {
         tokens -= 1
         return nil
     }
+
+    /// Takes `count` tokens where there is one at least. What is missing is owed: it comes back first.
+    ///
+    /// - Returns: as ``take(rate:burst:nowNanoseconds:)``.
+    mutating func take(_ count: Int, rate: Double, burst: Double, nowNanoseconds now: Int64) -> Int64? {
+        if let wait = take(rate: rate, burst: burst, nowNanoseconds: now) { return wait }
+        tokens -= Double(max(0, count - 1))
+        return nil
+    }
+}
+
+extension TokenBucket {
+    /// Gives tokens back that were taken for nothing.
+    mutating func giveBack(_ count: Int, burst: Double) { tokens = min(burst, tokens + Double(count)) }
 }
 
 /// A bucket per caller, for the callers of late. Bounded: two maps, of which the older is forgotten when the newer is
@@ -53,4 +67,7 @@ struct BucketTable<Caller: Hashable & Sendable>: Sendable {
         }
         return recent[caller]?.take(rate: rate, burst: burst, nowNanoseconds: now)
     }
+
+    /// Gives back what a caller took for nothing; what is forgotten has come back anyway.
+    mutating func giveBack(_ caller: Caller) { recent[caller]?.giveBack(1, burst: burst) }
 }

@@ -7,7 +7,7 @@ import Records
 import Retrieval
 import Telemetry
 
-/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/history`, `/metrics`.
+/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/sources`, `/history`, `/metrics`.
 struct Operation: Sendable {
     let registry: HealthRegistry
     let pages: HealthPages
@@ -24,6 +24,7 @@ struct Operation: Sendable {
     let history: MetricsHistory
     /// Nil where servers share none.
     let sharedCache: SecondCache?
+    let rates = SourceRates()
     /// Of what is searched though the database cannot be reached, see ``SharedArms/staleMilliseconds``.
     let staleMilliseconds: @Sendable () -> Int64?
 
@@ -56,6 +57,7 @@ struct Operation: Sendable {
         set.add(Contract.ready, inline: { _, request in ready(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.live, inline: { _, _ in live() })
         set.add(Contract.status, inline: { _, request in try pipelineStatus(request) })
+        set.add(Contract.sources, inline: { _, request in try sourcesReply(request) })
         set.add(Contract.history, inline: { _, request in try historyReply(request) })
         set.add(Contract.metrics, inline: { _, request in try metricsText(request) })
     }

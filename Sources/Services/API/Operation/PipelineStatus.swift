@@ -2,6 +2,7 @@ import Bytes
 import HTTPServer
 import Health
 import Records
+import Synchronization
 import Telemetry
 
 extension Operation {
@@ -36,17 +37,78 @@ extension Operation {
         writer.key("sources")
         writer.beginArray()
         let isDetailed = access.maySeeDetails(request)
-        for source in sources(tenant) { writer.source(source, isDetailed: isDetailed) }
+        for source in sources(tenant) {
+            writer.beginObject()
+            writer.source(source, isDetailed: isDetailed)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        return .fresh(writer.bytes)
+    }
+
+    /// `GET /sources`: the same of the sources alone, with their rates.
+    func sourcesReply(_ request: HTTPRequest) throws -> HTTPResponse {
+        let tenant: TenantID? =
+            try access.seesAllTenants(request) && AccessGuard.namedTenant(request.headers) == nil
+            ? nil : access.tenant(of: request)
+        let isDetailed = access.maySeeDetails(request)
+        let now = SystemClock.monotonicNanoseconds()
+        var writer = JSONWriter(capacity: 1_024)
+        writer.beginObject()
+        writer.key("now")
+        writer.time(SystemClock.epochMilliseconds())
+        writer.key("sources")
+        writer.beginArray()
+        for source in sources(tenant) {
+            writer.beginObject()
+            writer.source(source, isDetailed: isDetailed)
+            writer.key("rate_per_sec")
+            writer.optional(source.position.flatMap { rates.rate(of: source.name, at: $0, nowNanoseconds: now) })
+            writer.key("searchable_at")
+            writer.time(source.freshness.indexedAtMilliseconds)
+            writer.endObject()
+        }
         writer.endArray()
         writer.endObject()
         return .fresh(writer.bytes)
     }
 }
 
+/// How fast sources' positions grow, from one asking to the next.
+final class SourceRates: Sendable {
+    private typealias Look = (nanoseconds: Int64, position: Int64)
+
+    private let looks = Mutex<[String: [Look]]>([:])
+    private static let windowNanoseconds: Int64 = 60_000_000_000
+    /// Of one source; more often asked than that, the earlier ones are thinned out.
+    private static let looksMax = 64
+    private static let sourcesMax = 256
+    private static let stepNanoseconds: Int64 = 1_000_000_000
+
+    /// Takes note of a position.
+    ///
+    /// - Returns: positions a second since the oldest look within the last minute; nil where there is none, or it is of just now.
+    func rate(of source: String, at position: Int64, nowNanoseconds now: Int64) -> Double? {
+        looks.withLock { looks in
+            if looks[source] == nil, looks.count >= Self.sourcesMax { looks = [:] }
+            var known = looks[source] ?? []
+            // A source that was started again counts anew.
+            known.removeAll { now - $0.nanoseconds > Self.windowNanoseconds || $0.position > position }
+            if known.last.map({ now - $0.nanoseconds >= Self.stepNanoseconds }) ?? true {
+                known.append((now, position))
+                if known.count > Self.looksMax { known.removeFirst() }
+            }
+            looks[source] = known
+            guard let first = known.first, now - first.nanoseconds >= Self.stepNanoseconds / 2 else { return nil }
+            return Double(position - first.position) / (Double(now - first.nanoseconds) / 1e9)
+        }
+    }
+}
+
 extension JSONWriter {
     /// - Parameter isDetailed: whether the caller may see what a source said when it failed.
     fileprivate mutating func source(_ source: SourceStatus, isDetailed: Bool) {
-        beginObject()
         key("name")
         string(source.name)
         key("connector")
@@ -65,7 +127,6 @@ extension JSONWriter {
         string(source.freshness.state.rawValue)
         key("events_behind")
         optional(source.freshness.eventsBehind)
-        endObject()
     }
 
     fileprivate mutating func delay(_ delay: PipelineDelay?) {

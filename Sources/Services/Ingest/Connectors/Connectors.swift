@@ -26,6 +26,8 @@ package enum Connectors {
         case .files(let files): make = { try FilesConnector(files, context) }
         case .postgres(let table):
             make = { try PostgresConnector(table, context, metrics: metrics, logger: logger) }
+        // The API takes their records.
+        case .webhook, .documents: return nil
         case .none: return nil
         }
         return ConnectorService(
