@@ -35,9 +35,6 @@ import Testing
                 (dependencies.control, dependencies.golden) = (control, FakeGoldenShelf())
                 dependencies.keys = TestKeyDesk()
                 dependencies.intake = scene.desk
-                dependencies.documents = DocumentShelf(
-                    sources: scene.desk.sources, list: { _, _, _, _, _ in DocumentPage(documents: [], next: nil) },
-                    find: { _, _, _, _ in nil }, sizes: { _, _ in [] })
                 // Every suppression is applied at once, and was lifted.
                 dependencies.suppressions = SuppressionDesk(
                     publish: { _, _ in }, list: { _, _, _, _ in [] },

@@ -17,7 +17,7 @@ import Testing
         try scene.declare("notes", .documents(DocumentsDeclaration()), hasVersions: true, id: "meta.id")
         try scene.declare("hooks", .webhook(WebhookDeclaration()))
         let key = try scene.keys.make(.write)
-        func document(_ id: String, _ version: Int) -> String {
+        @Sendable func document(_ id: String, _ version: Int) -> String {
             #"{"meta":{"id":"\#(id)","version":\#(version)},"text":"a kettle"}"#
         }
         try await withAPI(scene.fixture()) { port in

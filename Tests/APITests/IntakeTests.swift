@@ -288,7 +288,8 @@ import Testing
         }
         let hooks = try scene.records("hooks")
         #expect(Set(hooks.map { $0.eventID?.prefix(3) }) == ["k1:", "k2:"])
-        #expect(Set(hooks.map(\.eventID)).count == 2 && Set(try scene.records("new").map(\.eventID)).count == 1)
+        let new = try scene.records("new")
+        #expect(Set(hooks.map(\.eventID)).count == 2 && Set(new.map(\.eventID)).count == 1)
     }
 
     /// A batch of which a part is in the queue waits for room for the rest.
