@@ -61,7 +61,7 @@ import Testing
                 in: deployment)
             let key = try Self.makeKey(deployment)
             let up = try deployment.start("up", environment: declared)
-            try deployment.wait(for: "the API") { try deployment.api.get("/ready")["status"] != nil }
+            try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
             let client = Client(port: deployment.apiPort, key: key)
             try deployment.wait(for: "the stream jobs") {
                 let health = try deployment.api.get("/health")["dependencies"]

@@ -186,7 +186,7 @@ final class HTTPConnection: @unchecked Sendable {
             send(response)
             return true
         }
-        let bytesMax = bodyBytesMax
+        let bytesMax = match.bodyBytesMax ?? context.configuration.bodyBytesMax
         if case .length(let length) = head.framing, length > bytesMax { throw bodyTooLarge(bytesMax) }
         guard head.framing != .none else { return false }
         if case .route(let route, _) = match, !route.readsBody {
@@ -242,18 +242,13 @@ final class HTTPConnection: @unchecked Sendable {
             bodyBytes = body.capacity
             return count
         case .chunked:
-            let count = try chunks?.decode(bytes, into: &body, bytesMax: bodyBytesMax) ?? 0
+            let bytesMax = match.bodyBytesMax ?? context.configuration.bodyBytesMax
+            let count = try chunks?.decode(bytes, into: &body, bytesMax: bytesMax) ?? 0
             bodyBytes = body.capacity
             return count
         case .some(.none), nil:
             return 0
         }
-    }
-
-    /// The largest body that the request's route takes.
-    private var bodyBytesMax: Int {
-        if case .route(let route, _) = match, let bytes = route.bodyBytesMax { return bytes }
-        return context.configuration.bodyBytesMax
     }
 
     private var isBodyComplete: Bool {

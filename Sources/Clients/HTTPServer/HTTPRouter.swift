@@ -42,6 +42,12 @@ package struct HTTPRouter: Sendable {
         case options(allow: String)
         case notFound
         case methodNotAllowed(allow: String)
+
+        /// The largest body that its route takes; nil where the server's bound holds.
+        var bodyBytesMax: Int? {
+            if case .route(let route, _) = self { return route.bodyBytesMax }
+            return nil
+        }
     }
 
     private struct Node: Sendable {

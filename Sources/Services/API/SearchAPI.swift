@@ -244,21 +244,15 @@ package final class SearchAPI: Sendable {
             chain: AnswerChain(models: dependencies.models, registry: dependencies.metrics),
             analyzers: search.analyzers,
             freshness: dependencies.freshness, access: access, turns: turns,
-            places: Places(
-                name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
-                waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
-            metrics: metrics, caches: caches, hits: AnswerHits(stores: index.health, logger: logger))
+            places: Self.answerPlaces(configuration), metrics: metrics, caches: caches,
+            hits: AnswerHits(stores: index.health, logger: logger))
         given = GivenAnswers(access: access, stores: index.feed, turns: turns)
         suppressions = Suppressions(
             access: access, desk: dependencies.suppressions, turns: turns, logger: logger.scoped("suppressions"))
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
             pipeline: dependencies.pipeline, turns: turns)
-        stream = Stream(
-            scope: scope, hub: dependencies.events, clientsMax: configuration.streamsMax,
-            seats: StreamSeats(
-                perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax),
-            catchUpPace: CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond), access: access)
+        stream = Self.stream(scope, access, configuration, dependencies)
         traces = Traces(
             sources: Self.traceLanes("trace", configuration, dependencies),
             distant: Self.traceLanes("far-trace", configuration, dependencies), access: access, turns: turns,
@@ -268,14 +262,13 @@ package final class SearchAPI: Sendable {
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults, turns: turns)
-        let intake = Intake(
+        intake = Intake(
             access: access, desk: dependencies.intake, metrics: dependencies.metrics, logger: logger.scoped("intake"))
-        self.intake = intake
         documents = Documents(intake: intake, turns: turns)
         documentReads = DocumentReads(
             configuration, access: access, shelf: dependencies.documents, turns: turns)
         var known = dependencies
-        known.sources = { tenant in intake.added(to: dependencies.sources(tenant)) }
+        known.sources = { [intake] tenant in intake.added(to: dependencies.sources(tenant)) }
         operation = Operation(configuration, known, stores: index.health, access: access)
         keys = KeyRequests(access: access, desk: dependencies.keys, logger: logger.scoped("keys"))
         operators = OperatorRequests(
@@ -283,6 +276,23 @@ package final class SearchAPI: Sendable {
         golden = GoldenQueries(
             shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
             faults: faults, logger: logger)
+    }
+
+    private static func stream(
+        _ scope: TenantScope, _ access: AccessGuard, _ configuration: SearchAPIConfiguration,
+        _ dependencies: SearchAPIDependencies
+    ) -> Stream {
+        Stream(
+            scope: scope, hub: dependencies.events, clientsMax: configuration.streamsMax,
+            seats: StreamSeats(
+                perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax),
+            catchUpPace: CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond), access: access)
+    }
+
+    private static func answerPlaces(_ configuration: SearchAPIConfiguration) -> Places {
+        Places(
+            name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax)
     }
 
     private static func traceLanes(
