@@ -214,9 +214,15 @@ import Testing
         #expect(found.map(\.docID) == ["b"] && found.first?.collection == "papers")
         #expect(found.first?.attributes.value(of: year) == .integer(2026) && found.first?.recentChange == nil)
         #expect(!embedder.embedded.contains(""), "of a deleted document there is nothing to embed")
-        // A replay's lines go the same way.
-        let replay = DocumentIndexer(configuration: fixture.configuration, embedder: nil)
+        // A replay's lines go the same way, with the generation's model and not without one.
+        let bare = DocumentIndexer(configuration: fixture.configuration, embedder: nil)
+        let replay = DocumentIndexer(configuration: fixture.configuration, embedder: embedder)
         let lines = [line("a", version: 3, title: "back"), line("b", version: 3, operation: "delete")]
+        await #expect(throws: IndexError.self) {
+            _ = try await bare.index(
+                lines: [(offset: 10, line: Array(lines[0].utf8))], generation: 1,
+                source: TopicPartition(topic: "papers", partition: 0))
+        }
         _ = try await replay.index(
             lines: lines.enumerated().map { (offset: Int64($0 + 10), line: Array($1.utf8)) }, generation: 1,
             source: TopicPartition(topic: "papers", partition: 0))
