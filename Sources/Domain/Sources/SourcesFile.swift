@@ -81,11 +81,6 @@ package enum SourcesFile {
             collection: CollectionDeclaration(
                 name: named, attributes: collection.attributes, retentionDays: collection.retentionDays))
         if let refusal = connector.members?.refusal(of: logic) { reader.fault(refusal) }
-        if case .webhook(let webhook) = connector, case .document(let settings) = logic,
-            let refusal = webhook.replayRefusal(settings)
-        {
-            reader.fault(refusal)
-        }
         return source
     }
 

@@ -230,7 +230,7 @@ private final class PublishingCore: Sendable {
                 headers.add(PublishedBatch.arrivalHeader, decimal: arrivalMilliseconds)
                 guard hasID else { return }
                 record.eventID.withUnsafeBytes { headers.add(EventIDHeader.header, $0) }
-                // Whoever sends it again may do so much later.
+                // The sender may repeat it much later.
                 RepeatMark.value.withUnsafeBytes { headers.add(RepeatMark.header, $0) }
             }
         }

@@ -133,7 +133,7 @@ private struct BackwardEnd<Item> {
 
     var newest: Held? { held.last }
     var isOver: Bool { held.isEmpty && before <= start }
-    /// Before which offset the list goes on.
+    /// The next page holds records below this offset.
     var place: Int64 { held.last.map { $0.offset + 1 } ?? before }
 
     /// nil where all is read.

@@ -46,7 +46,7 @@ package struct WebhookDeclaration: ConnectorMembers {
         guard case .document(let settings) = logic else {
             return "the connector \"webhook\" goes with the logic \"document\""
         }
-        guard settings.envelope != nil else { return nil }
+        guard settings.envelope != nil else { return replayRefusal(settings) }
         return "the connector \"webhook\" takes documents as they are; \"envelope\" goes with \"postgres\" and "
             + "\"none\""
     }
@@ -58,7 +58,7 @@ package struct WebhookDeclaration: ConnectorMembers {
 
     /// Why a signed request that is played again could put an old text in the place of a newer one; nil where it could not, since
     /// versions tell them apart, or the duplicate window holds whatever comes while the signature counts.
-    func replayRefusal(_ logic: DocumentSettings) -> String? {
+    private func replayRefusal(_ logic: DocumentSettings) -> String? {
         guard secretFile != nil, logic.mapping.version == nil else { return nil }
         let remedy =
             "or map a version (fields.version): else a signed request that is played again could put an old text back"

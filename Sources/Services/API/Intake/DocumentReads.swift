@@ -205,7 +205,7 @@ private final class CollectionCounts: Sendable {
 struct DocumentCursor: Sendable, Equatable {
     var docID: String
 
-    /// base64url of the id: whoever goes on from it need not quote it.
+    /// base64url of the id, so that the next request can hold it without escapes.
     var text: String {
         let coded = Base64.string(Array(docID.utf8))
         return "d" + coded.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")

@@ -1,7 +1,7 @@
 import Postgres
 import Sources
 
-/// Whether a server's log still holds all that was read of it, and goes on from there.
+/// Whether a server's log still holds all that was read of it, and continues from there.
 ///
 /// A server that was restored from an earlier copy, or a standby that took over before it had everything, has the same identifier
 /// and a log that lacks what was read. Its new changes have lower places than those that were read, so their versions are lower,

@@ -13,7 +13,7 @@ struct CapturedChange {
 /// What one message of the server brought.
 struct StreamStep {
     var changes: [CapturedChange] = []
-    /// A transaction is at its end: where the log goes on behind it.
+    /// A transaction is at its end: the place in the log right behind it.
     var committed: UInt64?
     /// Everything before this place was sent, and no transaction is open.
     var idleAt: UInt64?

@@ -8,7 +8,7 @@ package import Telemetry
 ///
 /// **Order.** A slot is made, which keeps the log from there on. Then the table is read as of that moment, and between its ranges the
 /// log. Versions are in the order of commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives
-/// first. A snapshot that was interrupted goes on as of a later moment: what was exported before went with its session.
+/// first. A snapshot that was interrupted resumes as of a later moment: the one exported before ended with its session.
 ///
 /// **Position.** Of the log the slot keeps the place; what is confirmed to it has arrived in the topic. Of a snapshot the last key that has
 /// arrived is kept in a file. After a crash transactions and rows are sent again under the same event ids.
@@ -212,7 +212,7 @@ package final class PostgresConnector: BatchConnector {
             }
             lag.set(Double(stream.walEnd > confirmed ? stream.walEnd - confirmed : 0))
         } catch {
-            // What was read before it goes on; the next look finds the same fault, or none.
+            // What was read before the fault is handed on; the next look finds the same fault, or none.
             guard !batch.events.isEmpty else { throw error }
             loseStream()
         }

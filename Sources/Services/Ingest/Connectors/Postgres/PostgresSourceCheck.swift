@@ -4,7 +4,7 @@ package import Sources
 /// Looks whether a table's changes could be read now, and changes nothing.
 package enum PostgresSourceCheck {
     /// - Parameter idPath: where the logic finds a document's id; nil for not to look at that.
-    /// - Returns: what is there, for people.
+    /// - Returns: a line for people that says what was found.
     /// - Throws: ``CaptureError`` with what has to be mended; `PostgresError`, `FileError`. Without secrets.
     package static func examine(_ declaration: PostgresDeclaration, idPath: String? = nil) throws -> String {
         do {
