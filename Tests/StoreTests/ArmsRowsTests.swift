@@ -37,7 +37,7 @@ import Testing
         let alone = Self.cutOff(scene)
         for text in ["river", "riv*", "river -rive*", "title:title 7"] {
             for change: (inout CandidateQuery) -> Void in [
-                { _ in }, { $0.options.order = .time }, { $0.options.grouping = .title }, { $0.documentLimit = nil },
+                { _ in }, { $0.options.order = .time }, { $0.options.grouping = .title }, { $0.readsCandidate = true }, { $0.documentLimit = nil },
             ] {
                 var query = IndexFixture.query(text)
                 query.documentLimit = 10
@@ -73,7 +73,7 @@ import Testing
         // And those another version than memory has, all vectors, or any number of rows; which is known beforehand.
         for change: (inout CandidateQuery) -> Void in [
             { $0.indexVersion = 1 }, { $0.vectorScan = .exact }, { $0.documentLimit = nil },
-            { $0.options.order = .time }, { $0.options.grouping = .title },
+            { $0.options.order = .time }, { $0.options.grouping = .title }, { $0.readsCandidate = true },
         ] {
             #expect(!reader.mayAnswer(query("river", change)))
             #expect(reader.candidates(for: query("river", change)) == nil)
