@@ -9,7 +9,8 @@ extension SharedArms.Held {
     /// - Parameter model: of the query's vector.
     func canAnswer(_ query: CandidateQuery, model: String) -> Bool {
         // Whether a generation that is not served may be read is told by the database alone: memory may be a moment behind.
-        !query.readsCandidate && query.page == nil && query.indexVersion == nil && query.ef == nil && query.counted == nil
+        !query.readsCandidate && query.page == nil && query.indexVersion == nil && query.ef == nil
+            && query.counted == nil
             && query.generation ?? generation == generation
             && query.indexVersionMin ?? 0 <= index.version
             && !query.filter.encoding.contains(Self.nullEscape)
