@@ -37,8 +37,7 @@ import Testing
         let alone = Self.cutOff(scene)
         for text in ["river", "riv*", "river -rive*", "title:title 7"] {
             for change: (inout CandidateQuery) -> Void in [
-                { _ in }, { $0.options.order = .time }, { $0.options.grouping = .title }, { $0.readsCandidate = true },
-                { $0.documentLimit = nil },
+                { _ in }, { $0.options.order = .time }, { $0.options.grouping = .title }, { $0.documentLimit = nil },
             ] {
                 var query = IndexFixture.query(text)
                 query.documentLimit = 10
