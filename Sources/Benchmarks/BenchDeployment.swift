@@ -114,6 +114,23 @@ final class BenchDeployment: Sendable {
         }
     }
 
+    /// Runs another subcommand of this executable with the platform's settings.
+    ///
+    /// - Parameter isOver: whether it is to be ended as it is.
+    /// - Returns: what it printed and logged; nil where it was ended.
+    func run(_ name: String, _ arguments: [String], seconds: Int, until isOver: () -> Bool) throws -> String? {
+        var child: Int32 = 0
+        try withFile(name) { child = try Self.spawn(arguments, settings, output: $0, deathSignal: "KILL") }
+        for _ in 0..<seconds * 50 where !ProcessTable.isZombie(child) && !isOver() { Pause.milliseconds(20) }
+        let isDone = ProcessTable.isZombie(child)
+        if !isDone { kill(child, SIGKILL) }
+        let ending = ChildProcess.reap(child)
+        guard isDone else { return nil }
+        let output = String(decoding: try File.contents(of: folder.path + "/" + name), as: UTF8.self)
+        guard ending.isSuccess else { throw Failure("\(name) \(ending): \(output.suffix(1_000))") }
+        return output
+    }
+
     /// Process id of `medallion up`.
     var upProcess: Int32 { children.withLock { $0.last ?? 0 } }
 

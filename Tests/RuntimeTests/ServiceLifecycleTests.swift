@@ -163,9 +163,13 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
     @Test func aLaneStandsBackAlone() async throws {
         @Sendable func niceness() -> Int32 { getpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0) }
         let base = try await Lane(name: "plain").run { niceness() }
-        let back = try await Lane(name: "back", niceness: 7).run { niceness() }
+        let back = try await Lane(name: "back", priority: .nice(7)).run { niceness() }
         // The process may be nice already, and 19 is the most there is.
         #expect(back == max(base, 7))
         #expect(try await Lane(name: "after").run { niceness() } == base)
+        // SCHED_IDLE is 5 (sched(7)); a kernel without it keeps the thread at the largest niceness.
+        let idle = try await Lane(name: "idle", priority: .idle).run { (sched_getscheduler(0), niceness()) }
+        #expect(idle.0 == 5 || idle.1 == 19)
+        #expect(try await Lane(name: "after").run { sched_getscheduler(0) } == 0)
     }
 }

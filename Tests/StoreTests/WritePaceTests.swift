@@ -31,4 +31,26 @@ import Testing
         let after = pace.rest(behind: 69, first: 67, taking: 20 * Self.millisecond, at: 9_040 * Self.millisecond)
         #expect(after == 40 * Self.millisecond)
     }
+
+    @Test func itsTransactionsAreSmallWhileOthersWrite() {
+        var pace = WritePace()
+        func documents(_ at: Int64) -> Int { pace.documents(atMost: 256, at: at * Self.millisecond) }
+        func write(_ version: Int64, _ documents: Int, taking milliseconds: Int64, _ at: Int64) {
+            _ = pace.rest(
+                behind: version, taking: milliseconds * Self.millisecond, documents: documents,
+                at: at * Self.millisecond)
+        }
+        #expect(documents(0) == 32)
+        write(1, 32, taking: 16, 20)
+        // Alone.
+        #expect(documents(30) == 256)
+        write(2, 256, taking: 128, 200)
+        // Another one wrote: half a millisecond for each.
+        write(4, 256, taking: 128, 400)
+        #expect(documents(410) == 50)
+        // The server is slow, and the fewest are written; then nobody else does.
+        for turn in 0..<20 { write(Int64(6 + 2 * turn), 8, taking: 400, 500 + Int64(turn)) }
+        let slow = [documents(600), documents(1_600)]
+        #expect(slow == [8, 256])
+    }
 }

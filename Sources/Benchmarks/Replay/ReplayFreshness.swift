@@ -76,7 +76,7 @@ struct ReplayFreshness {
             guard let arguments else { return 0 }
             var times = 0
             repeat {
-                try FreshnessDisturbance.replay(scene.deployment, arguments)
+                try FreshnessDisturbance.replay(scene.deployment, arguments) { isOver.isRequested }
                 times += 1
             } while !isOver.isRequested
             return times

@@ -27,7 +27,7 @@ enum FreshnessDisturbance: String, CaseIterable, Sendable {
         var times = 0
         repeat {
             switch self {
-            case .loaded: try Self.replay(deployment, [])
+            case .loaded: try Self.replay(deployment, [], until: isOver)
             case .built, .rebuilt, .vacuumed:
                 let connection = try Self.connect(deployment)
                 try disturb(connection, Self.graph(connection))
@@ -37,15 +37,32 @@ enum FreshnessDisturbance: String, CaseIterable, Sendable {
         return times
     }
 
-    /// The generation is pruned again, or every event behind it would be indexed twice.
+    /// The generation is pruned again, or every event behind it would be indexed twice; so is that of a replay which is ended before
+    /// it is done.
     ///
-    /// - Parameter arguments: of the replay, beside its range.
-    static func replay(_ deployment: BenchDeployment, _ arguments: [String]) throws {
-        let output = try deployment.launch("replay", ["replay", "--all", "--json"] + arguments)(replaySeconds)
-        guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }),
-            let generation = try JSONValue.parse(Array(line.utf8))["generation"]?.integer
-        else { throw Failure("the replay does not say which generation it made: \(output.suffix(200))") }
+    /// - Parameters:
+    ///   - arguments: of the replay, beside its range.
+    ///   - isOver: whether it is to end as it is.
+    static func replay(_ deployment: BenchDeployment, _ arguments: [String], until isOver: () -> Bool) throws {
+        let command = ["replay", "--all", "--json"] + arguments
+        guard let output = try deployment.run("replay", command, seconds: replaySeconds, until: isOver) else {
+            let list = try deployment.launch("generations", ["generations", "--json"])(replaySeconds)
+            let created = try lines(list).filter { $0["lake_state"]?.string == "created" }
+            for generation in created.compactMap({ $0["generation"]?.integer }) { try prune(deployment, generation) }
+            return
+        }
+        guard let generation = try lines(output).last?["generation"]?.integer else {
+            throw Failure("the replay does not say which generation it made: \(output.suffix(200))")
+        }
+        try prune(deployment, generation)
+    }
+
+    private static func prune(_ deployment: BenchDeployment, _ generation: Int64) throws {
         _ = try deployment.launch("prune", ["generations", "--prune", "\(generation)"])(replaySeconds)
+    }
+
+    private static func lines(_ output: String) throws -> [JSONValue] {
+        try output.split(separator: "\n").filter { $0.hasPrefix("{") }.map { try JSONValue.parse(Array($0.utf8)) }
     }
 
     private func disturb(_ connection: PostgresConnection, _ graph: Graph) throws {

@@ -1,3 +1,4 @@
+package import Bytes
 import CLateLibraries
 import COpenVINO
 import Glibc
@@ -38,11 +39,11 @@ package final class EmbeddingModel {
     ///
     /// - Parameters:
     ///   - path: the IR's XML file; the weights lie beside it in the `.bin`.
-    ///   - niceness: of OpenVINO's threads, which do the computing: they are made here, and a thread inherits its maker's
+    ///   - standing: of OpenVINO's threads, which do the computing: they are made here, and a thread inherits its maker's
     ///     (setpriority(2)), not that of the thread that asks for the work.
     package init(
         path: String, parallelism: InferenceParallelism = .latency(threads: 0),
-        precision: InferencePrecision = .automatic, niceness: Int32 = 0
+        precision: InferencePrecision = .automatic, standing: ThreadPriority = .ordinary
     ) throws(InferenceError) {
         prepareInference()
         if let fault = openvino_fault() {
@@ -54,7 +55,7 @@ package final class EmbeddingModel {
         guard let core else { throw InferenceError(operation: "start OpenVINO", path: path, reason: "no core") }
         defer { openvino_stay() }
         do throws(InferenceError) {
-            let compiled = try compile(path, on: core, parallelism, precision, niceness: niceness)
+            let compiled = try compile(path, on: core, parallelism, precision, standing: standing)
             do throws(InferenceError) {
                 dimensions = try checkPorts(of: compiled, path: path)
             } catch {
@@ -101,7 +102,7 @@ func check(_ status: ov_status_e, _ operation: String, _ path: String) throws(In
 
 private func compile(
     _ path: String, on core: OpaquePointer, _ parallelism: InferenceParallelism, _ precision: InferencePrecision,
-    niceness: Int32
+    standing: ThreadPriority
 ) throws(InferenceError) -> OpaquePointer {
     var settings = [
         // Not pinned: OpenVINO would keep its threads on cores that other work has taken.
@@ -120,7 +121,7 @@ private func compile(
     let chosen = precision == .automatic ? InferencePrecision.ofThisProcessor : precision
     if chosen != .automatic { settings.append(("INFERENCE_PRECISION_HINT", chosen.rawValue)) }
     var compiled: OpaquePointer?
-    let status = standingBack(by: niceness) {
+    let status = standingBack(standing) {
         withProperties(settings[...], []) { properties in
             ov_core_compile_model_from_file_props(
                 core, path, "CPU", properties.count, properties.baseAddress, &compiled)
@@ -136,11 +137,11 @@ private func compile(
 
 /// Runs something on a thread that stands back behind others, and waits for it: who is not root cannot take a thread's niceness
 /// away again. What the system refuses is done as it is.
-private func standingBack(by niceness: Int32, _ body: () -> ov_status_e) -> ov_status_e {
-    guard niceness > 0 else { return body() }
+private func standingBack(_ priority: ThreadPriority, _ body: () -> ov_status_e) -> ov_status_e {
+    guard priority != .ordinary else { return body() }
     var status: ov_status_e?
     withoutActuallyEscaping({
-        _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, niceness)
+        priority.take()
         status = body()
     }) { run in
         withUnsafePointer(to: run) { run in

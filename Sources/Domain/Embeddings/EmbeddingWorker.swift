@@ -11,18 +11,18 @@ import Synchronization
 final class EmbeddingWorker: @unchecked Sendable {
     private let request: InferenceRequest
     private let priority: EmbeddingPriority
-    private let niceness: Int32
+    private let standing: ThreadPriority
     private let queue: EmbeddingQueue
     private let counters = Mutex(EmbedderStatistics())
     private let finished = DispatchSemaphore(value: 0)
 
-    /// - Parameter niceness: of its thread; nil for that of the priority.
+    /// - Parameter standing: of its thread; nil for that of the priority.
     init(
-        request: InferenceRequest, priority: EmbeddingPriority, niceness: Int32? = nil, queue: EmbeddingQueue
+        request: InferenceRequest, priority: EmbeddingPriority, standing: ThreadPriority? = nil, queue: EmbeddingQueue
     ) {
         self.request = request
         self.priority = priority
-        self.niceness = niceness ?? priority.niceness
+        self.standing = standing ?? priority.standing
         self.queue = queue
     }
 
@@ -52,7 +52,7 @@ final class EmbeddingWorker: @unchecked Sendable {
 
     private func run() {
         // OpenVINO computes on threads of its own where there are several streams, and on this one where there is one.
-        if niceness > 0 { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, niceness) }
+        standing.take()
         while !queue.isStopped {
             guard let work = queue.nextForWorker(of: priority) else {
                 queue.waitForArrival(priority)

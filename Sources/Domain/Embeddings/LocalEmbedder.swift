@@ -53,7 +53,7 @@ package struct EmbedderStatistics: Sendable, Equatable {
 /// with a request of its own, queries by a further thread and the sentences of answers by another, so that a query shares the
 /// processor with both and never waits for them to end. Spread over two cores a query would take two thirds of the time and a
 /// third more work, and would wait for whichever core is busy. Where processors are scarce, batches and sentences stand back
-/// (``EmbeddingPriority/niceness``). All calls may come from any task; they suspend and never block a thread.
+/// (``EmbeddingPriority/standing``). All calls may come from any task; they suspend and never block a thread.
 package final class LocalEmbedder: TextEmbedder {
     package let dimensions: Int
     package let modelName: String
@@ -91,7 +91,7 @@ package final class LocalEmbedder: TextEmbedder {
                 try EmbeddingModel(
                     path: path, parallelism: parallelism,
                     // OpenVINO quantises activations of float32 only.
-                    precision: options.precision == .int8 ? .float32 : options.arithmetic, niceness: priority.niceness)
+                    precision: options.precision == .int8 ? .float32 : options.arithmetic, standing: priority.standing)
             }
             let forQueries = try compiled(.latency(threads: 1), for: .query)
             // Sentences as well: a model of their own would take 90 MiB.
@@ -102,9 +102,9 @@ package final class LocalEmbedder: TextEmbedder {
             var workers: [EmbeddingWorker] = []
             for priority in priorities {
                 let request = try (priority == .query ? forQueries : forBatches).makeRequest()
-                let niceness = priority == .batch ? documents.niceness : nil
+                let standing = priority == .batch ? documents.standing : nil
                 workers.append(
-                    EmbeddingWorker(request: request, priority: priority, niceness: niceness, queue: queue))
+                    EmbeddingWorker(request: request, priority: priority, standing: standing, queue: queue))
             }
             self.workers = workers
         } catch {

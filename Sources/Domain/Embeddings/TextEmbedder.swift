@@ -1,3 +1,4 @@
+import Bytes
 import Hashing
 
 /// How urgent an embedding is.
@@ -12,14 +13,13 @@ package enum EmbeddingPriority: Sendable, CaseIterable {
     /// Documents of a replay, for which nobody waits: computed where no others do.
     case replay
 
-    /// How far the threads that compute stand back where processors are scarce, as Linux keeps it (setpriority(2)): at 3 a thread
-    /// gets half of what another one gets. A search waits for a millisecond of computing, an answer for a hundred, an indexer
-    /// for thousands.
-    var niceness: Int32 {
+    /// How far the threads that compute stand back. A search waits for a millisecond of computing, an answer for a hundred, an indexer
+    /// for thousands, and nobody for a replay.
+    var standing: ThreadPriority {
         switch self {
-        case .query: 0
-        case .sentence, .batch: 3
-        case .replay: 10
+        case .query: .ordinary
+        case .sentence, .batch: .nice(3)
+        case .replay: .idle
         }
     }
 

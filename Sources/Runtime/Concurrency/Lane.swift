@@ -1,3 +1,4 @@
+package import Bytes
 import Glibc
 import Synchronization
 
@@ -13,12 +14,12 @@ package final class Lane: Sendable {
 
     /// - Parameters:
     ///   - inboxMax: how many closures may wait; one more is refused with ``LaneError/Reason/inboxFull``.
-    ///   - niceness: see ``Threads/start(name:niceness:_:)``.
-    package init(name: String, inboxMax: Int = 1_024, niceness: Int = 0) {
+    ///   - priority: of the thread.
+    package init(name: String, inboxMax: Int = 1_024, priority: ThreadPriority = .ordinary) {
         self.name = name
         inbox = LaneInbox(limit: inboxMax)
         let inbox = inbox
-        let isStarted = Threads.start(name: name, niceness: niceness) { inbox.drainUntilClosed() }
+        let isStarted = Threads.start(name: name, priority: priority) { inbox.drainUntilClosed() }
         if !isStarted { inbox.close() }
     }
 
@@ -122,11 +123,12 @@ package enum Threads {
     ///
     /// - Parameters:
     ///   - name: the thread's name, of which the first 15 bytes count.
-    ///   - niceness: how far the thread stands back where processors are scarce, from 0 to 19: at 5 it gets a third of what
-    ///     another thread gets, at 10 a ninth.
+    ///   - priority: how far the thread stands back where processors are scarce.
     /// - Returns: false where the system refused (limits of the user or the machine).
-    package static func start(name: String, niceness: Int = 0, _ body: @escaping @Sendable () -> Void) -> Bool {
-        let box = Unmanaged.passRetained(ThreadBody(name: name, niceness: niceness, run: body))
+    package static func start(
+        name: String, priority: ThreadPriority = .ordinary, _ body: @escaping @Sendable () -> Void
+    ) -> Bool {
+        let box = Unmanaged.passRetained(ThreadBody(name: name, priority: priority, run: body))
         var thread = pthread_t()
         let status = pthread_create(&thread, nil, runThreadBody, box.toOpaque())
         guard status == 0 else {
@@ -152,12 +154,12 @@ extension Threads {
 
 private final class ThreadBody: Sendable {
     let name: String
-    let niceness: Int
+    let priority: ThreadPriority
     let run: @Sendable () -> Void
 
-    init(name: String, niceness: Int, run: @escaping @Sendable () -> Void) {
+    init(name: String, priority: ThreadPriority, run: @escaping @Sendable () -> Void) {
         self.name = name
-        self.niceness = niceness
+        self.priority = priority
         self.run = run
     }
 }
@@ -166,8 +168,7 @@ private func runThreadBody(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutabl
     guard let argument else { return nil }
     let body = Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue()
     Threads.nameCurrent(body.name)
-    // Linux keeps a niceness per thread (setpriority(2)); standing back is allowed to everyone.
-    if body.niceness > 0 { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, Int32(body.niceness)) }
+    body.priority.take()
     body.run()
     return nil
 }

@@ -16,18 +16,19 @@ package final class LanePool<Resource>: Sendable {
     ///   - count: lanes, and so resources.
     ///   - waitersMax: tasks that may wait for a lane.
     ///   - waitMillisecondsMax: how long one may wait before it is refused, if its deadline allows more.
-    ///   - niceness: of the lanes' threads, see ``Threads/start(name:niceness:_:)``.
+    ///   - priority: of the lanes' threads.
     ///   - make: opens a resource; called on the lane that will own it. May throw, and is then called again at the next
     ///     use.
     ///   - interruption: how a resource's calls are stopped; nil where they cannot be. A resource that was stopped is kept.
     package init(
-        name: String, count: Int, waitersMax: Int = 256, waitMillisecondsMax: Int = .max, niceness: Int = 0,
+        name: String, count: Int, waitersMax: Int = 256, waitMillisecondsMax: Int = .max,
+        priority: ThreadPriority = .ordinary,
         make: @escaping @Sendable () throws -> Resource,
         interruption: @escaping @Sendable (Resource) -> Interruption? = { _ in nil }
     ) {
         self.name = name
         lanes = (0..<max(count, 1)).map {
-            PoolLane(name: "\(name)-\($0)", niceness: niceness, make: make, interruption: interruption)
+            PoolLane(name: "\(name)-\($0)", priority: priority, make: make, interruption: interruption)
         }
         places = Places(
             name: name, count: lanes.count, waitersMax: waitersMax, waitMillisecondsMax: waitMillisecondsMax)
@@ -168,10 +169,10 @@ private final class PoolLane<Resource>: @unchecked Sendable {
     private var resource: Resource?
 
     init(
-        name: String, niceness: Int, make: @escaping @Sendable () throws -> Resource,
+        name: String, priority: ThreadPriority, make: @escaping @Sendable () throws -> Resource,
         interruption: @escaping @Sendable (Resource) -> Interruption?
     ) {
-        lane = Lane(name: name, niceness: niceness)
+        lane = Lane(name: name, priority: priority)
         self.make = make
         self.interruption = interruption
     }

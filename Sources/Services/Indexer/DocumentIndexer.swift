@@ -1,4 +1,4 @@
-import Bytes
+package import Bytes
 import Concurrency
 package import Embeddings
 package import Postgres
@@ -68,17 +68,17 @@ package final class DocumentIndexer: Sendable {
     ///   - configuration: of a migrated database.
     ///   - embedders: of the generations' vectors; nothing is embedded where the usual one is none.
     ///   - graph: of the tables that are made for their models, and how many vectors may wait for it.
-    ///   - priority: of what is embedded. A replay's also lets the thread stand back that prepares documents; not the one that
-    ///     writes, for whom others wait.
+    ///   - priority: of what is embedded.
+    ///   - standing: how far the thread stands back that prepares documents; not the one that writes, for whom others wait.
     ///   - logger: told of documents that Postgres refuses.
     package init(
         configuration: PostgresConfiguration, embedders: any EmbedderSource, graph: VectorGraph = VectorGraph(),
-        priority: EmbeddingPriority = .batch, logger: Logger? = nil
+        priority: EmbeddingPriority = .batch, standing: ThreadPriority = .ordinary, logger: Logger? = nil
     ) {
         self.embedders = embedders
         self.priority = priority
         self.logger = logger
-        lookupLane = Lane(name: "index-lookup", niceness: priority == .replay ? 5 : 0)
+        lookupLane = Lane(name: "index-lookup", priority: standing)
         writeLane = Lane(name: "index-write")
         lookups = Mutex(IndexWriter(configuration: configuration))
         writer = Mutex(IndexWriter(configuration: configuration, graph: graph))

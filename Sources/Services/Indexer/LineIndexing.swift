@@ -9,7 +9,8 @@ extension DocumentIndexer {
     private static let batchDocumentsMax = 256
 
     /// Embeds and writes Gold lines that a replay made, in transactions of at most 256 documents. While some are written the
-    /// next ones are prepared; a text that is new in both is embedded once. Rests where others write.
+    /// next ones are prepared; a text that is new in both is embedded once. Where others write the transactions are small, and it
+    /// rests behind each.
     ///
     /// - Parameter lines: with their source offsets.
     /// - Returns: how many texts were embedded.
@@ -18,18 +19,19 @@ extension DocumentIndexer {
     ) async throws -> Int {
         try await checkMaker(of: generation)
         var embedded = 0
-        var start = 0
-        var prepared = try await prepare(lines, from: start, generation, source)
-        while start < lines.count {
-            start += Self.batchDocumentsMax
-            let next = start
+        var range = turn(0, lines.count, atMost: Self.batchDocumentsMax)
+        var prepared = try await prepare(lines[range], generation, source)
+        while !range.isEmpty {
+            let next = turn(range.upperBound, lines.count, atMost: Self.batchDocumentsMax)
             let writing = prepared
-            async let following = prepare(lines, from: next, generation, source, beside: writing)
+            async let following = prepare(lines[next], generation, source, beside: writing)
             let began = SystemClock.monotonicNanoseconds()
             let written = try await write(writing, moving: [], goldPositions: [], origin: .replay)
             embedded += written.embedded
-            try await rest(behind: written.indexVersion, first: written.firstIndexVersion, since: began)
+            try await rest(
+                behind: written.indexVersion, first: written.firstIndexVersion, documents: range.count, since: began)
             prepared = try await following
+            range = next
         }
         return embedded
     }
@@ -57,8 +59,10 @@ extension DocumentIndexer {
     ) async throws -> Set<Int64> {
         let model = try await makers(of: [generation])[generation]?.modelName ?? ""
         var shared: Set<Int64> = []
-        for start in stride(from: 0, to: lines.count, by: SharedDocuments.documentsMax) {
-            let batch = lines[start..<min(start + SharedDocuments.documentsMax, lines.count)]
+        var range = 0..<0
+        while range.upperBound < lines.count {
+            range = turn(range.upperBound, lines.count, atMost: SharedDocuments.documentsMax)
+            let batch = lines[range]
             let documents = try await lookupLane.run {
                 try batch.map { entry in
                     try entry.line.withUnsafeBytes { line in
@@ -78,15 +82,23 @@ extension DocumentIndexer {
                 }
             }
             shared.formUnion(found.offsets)
-            try await rest(behind: found.indexVersion, since: began)
+            try await rest(behind: found.indexVersion, documents: batch.count, since: began)
         }
         return shared
     }
 
+    /// Which lines are the next transaction's; none behind the last.
+    private func turn(_ start: Int, _ count: Int, atMost most: Int) -> Range<Int> {
+        let documents = pace.withLock { $0.documents(atMost: most, at: SystemClock.monotonicNanoseconds()) }
+        return start..<min(start + documents, count)
+    }
+
     /// Leaves room for others who write, if there are any.
-    private func rest(behind version: Int64, first: Int64? = nil, since began: Int64) async throws {
+    private func rest(behind version: Int64, first: Int64? = nil, documents: Int, since began: Int64) async throws {
         let now = SystemClock.monotonicNanoseconds()
-        let rest = pace.withLock { $0.rest(behind: version, first: first, taking: now - began, at: now) }
+        let rest = pace.withLock {
+            $0.rest(behind: version, first: first, taking: now - began, documents: documents, at: now)
+        }
         if rest > 0 { try await Task.sleep(nanoseconds: UInt64(rest)) }
     }
 
@@ -128,13 +140,11 @@ extension DocumentIndexer {
         }
     }
 
-    /// Prepares the batch that begins with a line; nothing behind the last one.
     private func prepare(
-        _ lines: [(offset: Int64, line: [UInt8])], from start: Int, _ generation: Int64, _ source: TopicPartition,
+        _ batch: ArraySlice<(offset: Int64, line: [UInt8])>, _ generation: Int64, _ source: TopicPartition,
         beside other: Prepared = Prepared()
     ) async throws -> Prepared {
-        guard start < lines.count else { return Prepared() }
-        let batch = lines[start..<min(start + Self.batchDocumentsMax, lines.count)]
+        guard !batch.isEmpty else { return Prepared() }
         let pending = try await lookupLane.run { try Self.pending(batch, generation, source) }
         return try await prepare(pending, beside: other)
     }

@@ -1,3 +1,4 @@
+package import Bytes
 import Concurrency
 import Derivation
 package import Lake
@@ -12,13 +13,13 @@ extension Replay {
     ///   - needs: tells what would have to be embedded; nil where that is not counted.
     ///   - model: whose vectors the generation would have, which `needs` tells of; nil: the active generation's.
     ///   - monitor: told how far it is, and asked how fast it may be.
+    ///   - standing: how far its threads stand back.
     package static func dryRun(
         layout: LakeLayout, logics: [String: TopicLogic], scope: ReplayScope, needs: (any EmbeddingNeeds)? = nil,
-        model: String? = nil, monitor: ReplayMonitor = ReplayMonitor()
+        model: String? = nil, monitor: ReplayMonitor = ReplayMonitor(), standing: ThreadPriority = Self.standing
     ) async throws -> ReplayReport {
-        let lane = Lane(name: "replay", niceness: Self.niceness)
-        let stages = ReplayStages(
-            deriving: lane, writing: Lane(name: "replay-compare", niceness: Self.niceness))
+        let lane = Lane(name: "replay", priority: standing)
+        let stages = ReplayStages(deriving: lane, writing: Lane(name: "replay-compare", priority: standing))
         let reader = LakeReader(layout: layout)
         let (active, trial, ranges) = try await lane.run {
             let active = try Self.active(layout)

@@ -1,4 +1,4 @@
-import Bytes
+package import Bytes
 import Concurrency
 import Derivation
 import Embeddings
@@ -27,14 +27,18 @@ package struct Replay: Sendable {
     /// What the child's vectors are to be; nil: as its parent's.
     let vectors: VectorKind?
     let logger: Logger
+    let standing: ThreadPriority
+    /// Within a process that does other things too, whose locks a thread may hold that gets no processor.
+    package static let standing = ThreadPriority.nice(5)
     /// Told how far it is, and asked how fast it may be.
     package let monitor: ReplayMonitor
     let keeper: ReplayKeeper
-    /// Stands back for what serves and indexes.
-    let lane = Lane(name: "replay", niceness: Self.niceness)
-    /// Compares and writes what ``lane`` derives.
-    let writingLane = Lane(name: "replay-write", niceness: Self.niceness)
-    static let niceness = 5
+    /// Takes the steps, for whose locks others wait.
+    let lane = Lane(name: "replay")
+    /// Stands back for what serves and indexes: it holds nothing that others wait for.
+    let derivingLane: Lane
+    /// Compares and writes what ``derivingLane`` derives.
+    let writingLane: Lane
 
     /// How long the stream job may take to hand a topic partition over.
     package static let handoverSecondsMax = 60
@@ -48,10 +52,15 @@ package struct Replay: Sendable {
     ///   - logics: of the topics that are replayed, those of them that the lake holds; none where only vectors change.
     ///   - vectors: what the child's vectors are to be; nil: as its parent's. `index` is able to make them.
     ///   - monitor: of this one alone.
+    ///   - standing: how far the threads that compute stand back; see ``ThreadPriority/idle`` for what that takes.
     package init(
         layout: LakeLayout, logics: [String: TopicLogic], database: PostgresConfiguration, index: any ReplayIndex,
-        vectors: VectorKind? = nil, monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
+        vectors: VectorKind? = nil, monitor: ReplayMonitor = ReplayMonitor(),
+        standing: ThreadPriority = Self.standing, logger: Logger
     ) {
+        self.standing = standing
+        derivingLane = Lane(name: "replay", priority: standing)
+        writingLane = Lane(name: "replay-write", priority: standing)
         self.layout = layout
         self.vectors = vectors
         self.logics = logics
@@ -99,7 +108,7 @@ package struct Replay: Sendable {
     ///   it.
     package static func resume(
         _ generation: Int64, layout: LakeLayout, database: PostgresConfiguration, index: any ReplayIndex,
-        monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
+        monitor: ReplayMonitor = ReplayMonitor(), standing: ThreadPriority = Self.standing, logger: Logger
     ) async throws -> ReplayReport {
         let keeper = ReplayKeeper(database, logger: logger)
         let lane = Lane(name: "replay")
@@ -128,7 +137,7 @@ package struct Replay: Sendable {
             layout: layout, logics: logics, database: database, index: index,
             // Its tables are there.
             vectors: kept.model.isEmpty ? nil : VectorKind(model: kept.model, dimensions: 0), monitor: monitor,
-            logger: logger)
+            standing: standing, logger: logger)
         // Where nothing else was said it goes as it did.
         if monitor.progress.wish == ReplayWish() { monitor.set(ReplayWish(isPaused: false, rate: kept.wish.rate)) }
         monitor.edit { $0.figures = kept.figures }

@@ -8,7 +8,7 @@ extension Replay {
         of source: TopicPartition, _ range: OffsetRange, _ child: LakeGeneration, _ run: ReplayRun?, indexedTo: Int64
     ) async throws {
         guard !range.isEmpty else { return }
-        try await ReplayStages(deriving: lane, writing: writingLane).run(
+        try await ReplayStages(deriving: derivingLane, writing: writingLane).run(
             onFailure: { [monitor] in monitor.cancel() },
             derive: { [self] put in try derive(source, range, child, indexedTo: indexedTo, put) },
             write: { [self] next, put in try write(source, child, run, end: range.end, next, put) }

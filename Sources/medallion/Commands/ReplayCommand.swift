@@ -150,7 +150,7 @@ struct ReplayCommand: Command {
             let report = try await watched(platform, monitor) {
                 try await Replay.resume(
                     generation, layout: try LakeLayout(context.settings), database: parts.database, index: parts.index,
-                    monitor: monitor, logger: context.logger.scoped("replay"))
+                    monitor: monitor, standing: .idle, logger: context.logger.scoped("replay"))
             }
             isJSON ? ReplayRendering.json(report) : ReplayRendering.text(report)
         case .wish(let generation, let isPaused): try await wish(generation, isPaused: isPaused, context)
@@ -177,13 +177,14 @@ struct ReplayCommand: Command {
             report = try await watched(platform, monitor) {
                 try await Replay.dryRun(
                     layout: layout, logics: wantedLogics, scope: wantedScope, needs: needs, model: vectors?.model,
-                    monitor: monitor)
+                    monitor: monitor, standing: .idle)
             }
         } else {
             let parts = try await parts(platform)
             let replay = Replay(
                 layout: layout, logics: logics, database: parts.database, index: parts.index,
-                vectors: try await vectors(platform), monitor: monitor, logger: context.logger.scoped("replay"))
+                vectors: try await vectors(platform), monitor: monitor, standing: .idle,
+                logger: context.logger.scoped("replay"))
             report = try await watched(platform, monitor) { try await replay.run(wantedScope) }
         }
         isJSON ? ReplayRendering.json(report) : ReplayRendering.text(report)

@@ -1,4 +1,5 @@
 import Audit
+import Bytes
 import Embeddings
 import Indexer
 import Postgres
@@ -17,7 +18,7 @@ extension Platform {
     func replayIndex(_ database: PostgresConfiguration) throws -> DocumentIndexer {
         DocumentIndexer(
             configuration: database, embedders: try embedders(), graph: VectorGraph(settings), priority: .replay,
-            logger: context.logger.scoped("replay"))
+            standing: isForReplay ? .idle : Replay.standing, logger: context.logger.scoped("replay"))
     }
 
     /// What tells how much a replay would have to embed.

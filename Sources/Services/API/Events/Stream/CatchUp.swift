@@ -68,7 +68,9 @@ final class CatchUp: Sendable {
     ) {
         self.logger = logger
         idleNanoseconds = Int64(idleMilliseconds) * 1_000_000
-        readers = LanePool(name: "stream-catch-up", count: 1, niceness: 10) { PageReaders(topics, isStopped: isEnded) }
+        readers = LanePool(name: "stream-catch-up", count: 1, priority: .nice(10)) {
+            PageReaders(topics, isStopped: isEnded)
+        }
         read = metrics.counter(
             "medallion_api_stream_pages_read_total", help: "Pages of the Gold topics read for clients that catch up.")
         shared = metrics.counter(

@@ -1,3 +1,4 @@
+import Bytes
 import Concurrency
 import ServiceLifecycle
 import Synchronization
@@ -8,7 +9,7 @@ import Synchronization
 /// work would stand in front of searches; here it waits for itself only. What runs here never blocks.
 final class StreamExecutor: TaskExecutor {
     /// Behind searches: an event that comes a moment later is still in time.
-    private let lane = Lane(name: "stream-clients", niceness: 5)
+    private let lane = Lane(name: "stream-clients", priority: .nice(5))
     private let state = Mutex(State())
 
     private struct State {
