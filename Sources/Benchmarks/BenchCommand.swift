@@ -65,8 +65,11 @@ package struct BenchCommand: Command {
             .init(
                 name: "--parts", value: "NAMES",
                 help:
-                    "by commas (default all), search: \(names(SearchBench.Part.self)); answer: \(names(AnswerBench.Part.self)); replay: \(names(ReplayBench.Part.self))."
+                    "by commas (default all), search: \(names(SearchBench.Part.self)); answer: \(names(AnswerBench.Part.self)); replay: \(names(ReplayBench.Part.self)); sources: \(names(SourcesBench.Part.self))."
             ),
+            .init(
+                name: "--rows", value: "N",
+                help: "sources: of the table that is read, and documents of the file (default 200000)."),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
@@ -89,11 +92,11 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, trace, growth, replay, endure or report."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, trace, growth, replay, sources, endure or report."
             )
         ])
     package static let details = """
-        broker, index, recall, clients, freshness, memory, search, answer, trace and endure start processes of their own, with
+        broker, index, recall, clients, freshness, memory, search, answer, trace, sources and endure start processes of their own, with
         temporary data and free ports; http, search and answer need wrk, and http what `make setup-tests` installs.
 
         search puts searching and embedding of a whole platform beside a service of FastAPI, sentence-transformers and pgvector
@@ -114,6 +117,9 @@ package struct BenchCommand: Command {
         replay measures replays: the lake's part beside the stream job, over the same events; one that changes nothing, with vectors of
         a stand-in; one that changes every text, beside the embedding of those texts alone; and how soon edits are found while replays
         run beside, and while none does.
+
+        sources measures what comes in: how soon an updated row of a Postgres table is found and a deleted one gone at 500 changes/s,
+        and how fast the snapshot of a table, documents over HTTP and a file's documents get to the topic.
 
         report runs benchmarks and writes their figures into a page, with the machine, the commit and the commands.
 
@@ -141,10 +147,14 @@ package struct BenchCommand: Command {
         case growth
         /// Not one of all: it takes long.
         case replay
+        /// Not one of all: it takes long.
+        case sources
         /// Not one of all: it breaks things.
         case endure
 
-        static let ofAll = allCases.filter { ![.search, .answer, .trace, .growth, .replay, .endure].contains($0) }
+        static let ofAll = allCases.filter {
+            ![.search, .answer, .trace, .growth, .replay, .sources, .endure].contains($0)
+        }
     }
 
     private let benchmarks: [Benchmark]
@@ -175,6 +185,7 @@ package struct BenchCommand: Command {
     private let searchParts: [SearchBench.Part]
     private let answerParts: [AnswerBench.Part]
     private let replay: ReplayBench.Options
+    private let sources: SourcesBench.Options
     private let embedded: Int
     private let answers: Int
     /// Nil unless a page is written.
@@ -196,7 +207,9 @@ package struct BenchCommand: Command {
             .sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
         peersFolder = arguments.value("--peers")
         let (isAnswer, isReplay) = (benchmarks.contains(.answer), benchmarks.contains(.replay))
-        searchParts = try Self.parts(isAnswer || isReplay ? nil : arguments.value("--parts"))
+        let isSources = benchmarks.contains(.sources)
+        searchParts = try Self.parts(isAnswer || isReplay || isSources ? nil : arguments.value("--parts"))
+        sources = try Self.sources(arguments, parts: isSources ? arguments.value("--parts") : nil)
         answerParts = try Self.parts(isAnswer ? arguments.value("--parts") : nil)
         replay = try Self.replay(arguments, parts: isReplay ? arguments.value("--parts") : nil)
         embedded = try arguments.integer("--embedded", in: 100...1_000_000) ?? 20_000
@@ -332,6 +345,8 @@ package struct BenchCommand: Command {
                 logger: context.logger.scoped("bench")
             ).run()
         case .replay: try await replayBench(context).run()
+        case .sources:
+            try await SourcesBench(options: sources, logger: context.logger.scoped("bench")).run()
         case .freshness:
             try await FreshnessBench(
                 seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")

@@ -15,6 +15,15 @@ extension BenchCommand {
         return options
     }
 
+    /// - Parameter listed: parts by commas; nil for all.
+    static func sources(_ arguments: ParsedArguments, parts listed: String?) throws -> SourcesBench.Options {
+        var options = SourcesBench.Options()
+        options.parts = try parts(listed)
+        options.rows = try arguments.integer("--rows", in: 1_000...100_000_000) ?? options.rows
+        options.seconds = try arguments.integer("--seconds", in: 1...86_400) ?? options.seconds
+        return options
+    }
+
     /// The names of a benchmark's parts, by commas.
     static func names<Part: CaseIterable & RawRepresentable<String>>(_ part: Part.Type) -> String {
         part.allCases.map(\.rawValue).joined(separator: ", ")

@@ -1,0 +1,177 @@
+import Bytes
+import Console
+import Files
+import Glibc
+import Kafka
+import Processes
+import Synchronization
+
+/// Roles of this executable as processes of their own, with one folder and one set of settings; they end with it.
+///
+/// The system ends a process with the thread that started it, so all is started on one lane that lasts.
+final class BenchRoles: Sendable {
+    let folder: ScratchFolder
+    let kafka: KafkaConfiguration
+    let api: String
+    private let settings: Mutex<[String: String]>
+    private let children = Mutex<[Int32]>([])
+    private static let commandSeconds = 600
+    private static let startNanoseconds: Int64 = 60_000_000_000
+    private static let requestMilliseconds = 5_000
+
+    /// - Parameter settings: of all, beside those that keep them apart.
+    init(_ more: [String: String]) throws {
+        let ports = try FreePorts.take(2)
+        folder = try ScratchFolder()
+        // The embedded Postgres drops root's privileges and must still reach its folder.
+        chmod(folder.path, 0o755)
+        api = "http://127.0.0.1:\(ports[0])"
+        kafka = KafkaConfiguration(brokers: "127.0.0.1:\(ports[1])", clientID: "bench")
+        settings = Mutex(
+            [
+                "DATA_DIR": folder.path + "/data", "API_LISTEN": "127.0.0.1:\(ports[0])",
+                "BROKER_LISTEN": "127.0.0.1:\(ports[1])", "LOG_LEVEL": "warning", "API_KEY_RATE": "0",
+            ].merging(more) { $1 })
+    }
+
+    deinit { stop() }
+
+    /// Declares the only source.
+    func declare(_ source: String) throws {
+        let path = folder.path + "/sources.json"
+        try File.replace(path, with: Array(#"{"sources":[\#(source)]}"#.utf8))
+        settings.withLock { $0["SOURCES_FILE"] = path }
+    }
+
+    /// Starts the embedded broker by itself, and blocks until it answers; others find it from then on.
+    func startBroker() throws {
+        let process = try start(["broker"])
+        settings.withLock { $0["KAFKA_BROKERS"] = kafka.brokers }
+        let deadline = SystemClock.monotonicNanoseconds() + Self.startNanoseconds
+        // A new client each time: one that was refused waits longer and longer before it connects again.
+        while (try? KafkaAdmin(kafka).metadata(timeoutMilliseconds: 50)) == nil {
+            guard SystemClock.monotonicNanoseconds() < deadline, !ProcessTable.isZombie(process) else {
+                throw Failure("the broker does not answer; its log is above")
+            }
+            Pause.milliseconds(5)
+        }
+    }
+
+    @discardableResult
+    func start(_ arguments: [String]) throws -> Int32 {
+        let child = try BenchDeployment.spawn(arguments, settings.withLock { $0 })
+        children.withLock { $0.append(child) }
+        return child
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// - Returns: what it printed.
+    /// - Throws: ``Failure`` where it fails, or takes too long.
+    func command(_ arguments: [String]) throws -> String {
+        let path = folder.path + "/" + (arguments.first ?? "command")
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+        defer { close(descriptor) }
+        let child = try BenchDeployment.spawn(arguments, settings.withLock { $0 }, output: descriptor)
+        for _ in 0..<Self.commandSeconds * 200 where !ProcessTable.isZombie(child) { Pause.milliseconds(5) }
+        if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
+        let ending = ChildProcess.reap(child)
+        let output = String(decoding: try File.contents(of: path), as: UTF8.self)
+        guard ending.isSuccess else {
+            throw Failure("medallion \(arguments.joined(separator: " ")) \(ending): \(output.suffix(1_000))")
+        }
+        return output
+    }
+
+    /// Waits until something is so.
+    ///
+    /// - Throws: ``Failure`` where it takes longer than `seconds`.
+    func wait(for what: String, seconds: Int = 60, _ isSo: () throws -> Bool) throws {
+        let deadline = SystemClock.monotonicNanoseconds() + Int64(seconds) * 1_000_000_000
+        while try !isSo() {
+            guard SystemClock.monotonicNanoseconds() < deadline else {
+                throw Failure("\(what) did not come in \(seconds) s")
+            }
+            Pause.milliseconds(10)
+        }
+    }
+
+    /// Records that a topic of one partition has; 0 where it is not there yet.
+    func records(in topic: String, _ admin: KafkaAdmin) -> Int64 {
+        (try? admin.watermarks(topic: topic, partition: 0, timeoutMilliseconds: Self.requestMilliseconds))?.high ?? 0
+    }
+
+    /// Waits for so many records of a topic.
+    ///
+    /// - Returns: a second, from the first ones that were seen to the last.
+    func arrival(of count: Int, in topic: String, seconds: Int) throws -> Double {
+        let admin = try KafkaAdmin(kafka)
+        var first: (records: Int64, at: Int64)?
+        var seen: Int64 = 0
+        try wait(for: "\(count) records of \(topic)", seconds: seconds) {
+            seen = records(in: topic, admin)
+            if seen > 0, first == nil { first = (seen, SystemClock.monotonicNanoseconds()) }
+            return seen >= Int64(count)
+        }
+        guard let first else { return 0 }
+        let elapsed = Double(SystemClock.monotonicNanoseconds() - first.at) / 1e9
+        return Double(seen - first.records) / max(elapsed, 1e-3)
+    }
+
+    /// Ends all, and removes what they wrote.
+    func stop() {
+        let running = children.withLock { children in
+            defer { children = [] }
+            return children
+        }
+        for child in running.reversed() {
+            kill(child, SIGTERM)
+            for _ in 0..<200 where !ProcessTable.isZombie(child) { Pause.milliseconds(50) }
+            if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
+            _ = ChildProcess.reap(child)
+        }
+        if !running.isEmpty { folder.remove() }
+    }
+}
+
+/// What a topic takes at most: records of the same size by librdkafka alone, as fast as the broker acknowledges them.
+struct PlainProducer {
+    let kafka: KafkaConfiguration
+    let records: Int
+    private static let topic = "plain"
+
+    /// - Parameter bytes: of a record.
+    /// - Returns: records a second.
+    func run(bytes: Int) throws -> Double {
+        try KafkaAdmin(kafka).createTopic(Self.topic, partitions: 1, config: [:], timeoutMilliseconds: 10_000)
+        var options = ProducerOptions()
+        options.reportsOnlyFailures = true
+        let producer = try KafkaProducer(kafka, options: options)
+        var random = SeededGenerator(seed: 1)
+        let value = (0..<bytes).map { _ in UInt8.random(in: 0x20...0x7e, using: &random) }
+        let began = SystemClock.monotonicNanoseconds()
+        for _ in 0..<records {
+            while try !send(value, producer) { try check(producer.poll(timeoutMilliseconds: 20)) }
+        }
+        try check(producer.flush(timeoutMilliseconds: 120_000))
+        let elapsed = Double(SystemClock.monotonicNanoseconds() - began) / 1e9
+        try KafkaAdmin(kafka).deleteTopic(Self.topic, timeoutMilliseconds: 10_000)
+        return Double(records) / elapsed
+    }
+
+    /// - Returns: false while the producer's queue is full.
+    private func send(_ value: [UInt8], _ producer: KafkaProducer) throws -> Bool {
+        do throws(KafkaError) {
+            try producer.send(topic: Self.topic, partition: 0, key: nil, value: value, token: 0)
+            return true
+        } catch {
+            guard error.kind == .queueFull else { throw error }
+            return false
+        }
+    }
+
+    private func check(_ reports: [DeliveryReport]) throws {
+        for report in reports { if let error = report.error { throw error } }
+    }
+}
