@@ -97,6 +97,9 @@ struct TestHasher: ContentHasher {
             let read = try #require(BronzeLine.read(line[...]))
             #expect(isSame(read, record))
             #expect(read.origin == record.origin && read.mayRepeat == record.mayRepeat)
+            let sealed = try #require(BronzeLine.readSealed(line[...]))
+            #expect(isSame(sealed, record))
+            #expect(sealed.origin == record.origin && sealed.mayRepeat == record.mayRepeat)
             let headers = BronzeLine.headers(of: line[...])
             #expect(headers.map(\.name).prefix(2) == ["]\"offset\":", "other"])
             #expect(headers[0].value == [UInt8(ascii: "[")] && headers[1].value == nil)
@@ -108,6 +111,11 @@ struct TestHasher: ContentHasher {
             #expect(BronzeLine.read((line + [0x7D])[...]) == nil)
         }
         #expect(count == 12)
+        // What is before the value is looked at, and the value is taken as it lies there.
+        #expect(BronzeLine.readSealed(Array(#"{"offset":1,"timestamp_ms":2,"key":3!,"value":{}}"#.utf8)[...]) == nil)
+        #expect(BronzeLine.readSealed(Array(#"{"offset":1,"timestamp_ms":2,"value":{}"#.utf8)[...]) == nil)
+        let odd = BronzeLine.readSealed(Array(#"{"offset":1,"timestamp_ms":2,"value":{?}}"#.utf8)[...])
+        #expect(odd?.value == Array("{?}".utf8))
         #expect(BronzeLine.read(Array(#"{"offset":1,"timestamp_ms":2,"value_base64":"?"}"#.utf8)[...]) == nil)
         #expect(BronzeLine.read(Array(#"{"offset":"1","timestamp_ms":2}"#.utf8)[...]) == nil)
     }

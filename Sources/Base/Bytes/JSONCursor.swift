@@ -3,10 +3,15 @@ struct JSONCursor {
     private let text: UnsafeRawBufferPointer
     private let depthMax: Int
     private var index = 0
+    /// The name of a member that comes last and is not walked; nil where all are.
+    private let last: StaticString?
+    /// Where that one begins; nil where there is none.
+    private(set) var lastStart: Int?
 
-    init(_ text: UnsafeRawBufferPointer, depthMax: Int) {
+    init(_ text: UnsafeRawBufferPointer, depthMax: Int, last: StaticString? = nil) {
         self.text = text
         self.depthMax = depthMax
+        self.last = last
     }
 
     /// The byte at hand; 0, which begins no token, at the end.
@@ -22,6 +27,26 @@ struct JSONCursor {
             default: return
             }
         }
+    }
+
+    /// Reads a text that is an object and nothing else.
+    mutating func wholeObject(_ body: (_ name: JSONSlice, _ value: JSONSlice) -> Void) throws(JSONLineError) {
+        skipSpace()
+        guard next == UInt8(ascii: "{") else { throw fault("no object") }
+        try object(depth: 1, body)
+        skipSpace()
+        guard isAtEnd else { throw fault("something behind the object") }
+    }
+
+    /// The object that comes last, up to the brace that ends the text; nil where the member at hand is another one.
+    private mutating func lastObject(_ name: JSONSlice, depth: Int) -> JSONSlice? {
+        guard let last, depth == 1, next == UInt8(ascii: "{"), index + 3 <= text.count, name.equals(last),
+            text[text.count - 1] == UInt8(ascii: "}"), text[text.count - 2] == UInt8(ascii: "}")
+        else { return nil }
+        let start = index
+        lastStart = start
+        index = text.count - 1
+        return slice(.object, from: start)
     }
 
     /// Reads an object whose brace is at hand.
@@ -42,7 +67,7 @@ struct JSONCursor {
             guard next == UInt8(ascii: ":") else { throw fault("no colon behind a member's name") }
             index += 1
             skipSpace()
-            body(name, try value(depth: depth))
+            body(name, try lastObject(name, depth: depth) ?? value(depth: depth))
             skipSpace()
             switch next {
             case UInt8(ascii: ","): index += 1

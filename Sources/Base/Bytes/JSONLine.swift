@@ -29,11 +29,19 @@ package enum JSONLine {
     ) throws(JSONLineError) {
         guard UTF8Text.isValid(text) else { throw JSONLineError("bytes that are not UTF-8", at: 0) }
         var cursor = JSONCursor(text, depthMax: depthMax)
-        cursor.skipSpace()
-        guard cursor.next == UInt8(ascii: "{") else { throw cursor.fault("no object") }
-        try cursor.object(depth: 1, body)
-        cursor.skipSpace()
-        guard cursor.isAtEnd else { throw cursor.fault("something behind the object") }
+        try cursor.wholeObject(body)
+    }
+
+    /// The same for a line whose bytes are known to be as they were written, and whose member `last`, where it is an object, comes
+    /// last: that one is given as it lies there, without a look at its bytes. Whoever takes it reads it as something that may be
+    /// no JSON.
+    package static func forEachMember(
+        of text: UnsafeRawBufferPointer, last: StaticString, _ body: (_ name: JSONSlice, _ value: JSONSlice) -> Void
+    ) throws(JSONLineError) {
+        var cursor = JSONCursor(text, depthMax: depthMax, last: last)
+        try cursor.wholeObject(body)
+        let walked = UnsafeRawBufferPointer(rebasing: text[..<(cursor.lastStart ?? text.count)])
+        guard UTF8Text.isValid(walked) else { throw JSONLineError("bytes that are not UTF-8", at: 0) }
     }
 }
 

@@ -87,6 +87,15 @@ package enum BronzeLine {
         line.withUnsafeBytes { Fields($0)?.record }
     }
 
+    /// The same for a line of a frame whose checksum was right: its value, which the format has last, is not looked at, since whatever
+    /// reads it does that. One that is no JSON after all is taken.
+    package static func readSealed(_ line: ArraySlice<UInt8>) -> BronzeRecord? {
+        line.withUnsafeBytes { line in
+            guard let raw = RawMembers(sealed: line), raw.isWhole else { return nil }
+            return raw.record
+        }
+    }
+
     /// The record's headers in their order; a header without a value has nil. None where the line is not a Bronze line.
     package static func headers(of line: ArraySlice<UInt8>) -> [(name: String, value: [UInt8]?)] {
         line.withUnsafeBytes { Fields($0)?.headers ?? [] }
@@ -142,6 +151,17 @@ struct RawMembers {
             try JSONLine.forEachMember(of: line, depthMax: Self.depthMax) { name, value in
                 if !found.take(name, value) { other(name, value) }
             }
+        } catch {
+            return nil
+        }
+        self = found
+    }
+
+    /// See ``BronzeLine/readSealed(_:)``.
+    init?(sealed line: UnsafeRawBufferPointer) {
+        var found = Self()
+        do throws(JSONLineError) {
+            try JSONLine.forEachMember(of: line, last: "value") { name, value in _ = found.take(name, value) }
         } catch {
             return nil
         }

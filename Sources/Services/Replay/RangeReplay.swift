@@ -201,7 +201,7 @@ package struct RangeReplay {
     private func forEachRecord(_ range: OffsetRange, _ body: (BronzeRecord) throws -> Void) throws {
         var failure: (any Error)?
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { offset, line in
-            guard let record = BronzeLine.read(line) else {
+            guard let record = BronzeLine.readSealed(line) else {
                 failure = LakeError.damaged(
                     path: reader.layout.commitLog(source), reason: "the Bronze line of offset \(offset) cannot be read")
                 return false

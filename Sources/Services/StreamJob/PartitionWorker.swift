@@ -388,7 +388,7 @@ final class PartitionWorker {
             let range = OffsetRange(start: max(held.start, next - processor.windowOffsets), end: next)
         else { return }
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
-            if let record = BronzeLine.read(line) { processor.warm(record) }
+            if let record = BronzeLine.readSealed(line) { processor.warm(record) }
             return true
         }
     }
