@@ -113,7 +113,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1))) func theQueueHoldsFewBytes() async throws {
-        let queue = ChunkQueue()
+        let queue = ChunkQueue<RangeReplay.Chunk>()
         let lane = Lane(name: "test")
         let sizes = (0..<60).map { [3 << 20, 1, 9 << 20, 4 << 20, 30 << 20][$0 % 5] }
         let all = try sizes.enumerated().map { try chunk(Int64($0.offset), bytes: $0.element) }
@@ -141,16 +141,16 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1))) func cancellingWakesBothSides() async throws {
-        let queue = ChunkQueue()
+        let queue = ChunkQueue<RangeReplay.Chunk>()
         let lane = Lane(name: "test")
-        let large = try chunk(0, bytes: ChunkQueue.bytesMax)
+        let large = try chunk(0, bytes: ChunkQueue<RangeReplay.Chunk>.bytesMax)
         let putting = Task { try await lane.run { for _ in 0..<3 { try queue.put(large) } } }
         while queue.bytes == 0 { try await Task.sleep(nanoseconds: 1_000_000) }
         queue.cancel()
         await #expect(throws: CancellationError.self) { try await putting.value }
         await #expect(throws: CancellationError.self) { try await queue.next() }
 
-        let waiting = ChunkQueue()
+        let waiting = ChunkQueue<RangeReplay.Chunk>()
         let taker = Task { try await waiting.next()?.range.start }
         taker.cancel()
         await #expect(throws: CancellationError.self) { try await taker.value }

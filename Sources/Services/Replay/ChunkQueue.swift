@@ -1,23 +1,29 @@
 import Dispatch
 import Synchronization
 
+/// What one stage of a replay hands to the next.
+protocol HandedOver: Sendable {
+    /// That it holds, roughly.
+    var bytes: Int { get }
+}
+
 /// Hands chunks from a lane to a task or to another lane. It holds two at most, and few bytes: who puts waits for who takes.
-final class ChunkQueue: Sendable {
-    private typealias Taker = CheckedContinuation<RangeReplay.Chunk?, any Error>
+final class ChunkQueue<Chunk: HandedOver>: Sendable {
+    private typealias Taker = CheckedContinuation<Chunk?, any Error>
 
     private struct State: Sendable {
-        var chunks: [RangeReplay.Chunk] = []
+        var chunks: [Chunk] = []
         var bytes = 0
         var isFinished = false
         var isCancelled = false
         var taker: Taker?
     }
 
-    private static let chunksMax = 2
+    private static var chunksMax: Int { 2 }
     /// Bytes of lines; one larger chunk is held alone.
-    static let bytesMax = 2 * RangeReplay.chunkBytesMax
+    static var bytesMax: Int { 2 * RangeReplay.chunkBytesMax }
     /// Only bounds a wait whose end was missed: it looks once more.
-    private static let waitSecondsMax = 60
+    private static var waitSecondsMax: Int { 60 }
 
     private let state = Mutex(State())
     private let room = DispatchSemaphore(value: 0)
@@ -30,7 +36,7 @@ final class ChunkQueue: Sendable {
     /// Called on the lane; blocks it while the queue is full.
     ///
     /// - Throws: `CancellationError` after ``cancel()``.
-    func put(_ chunk: RangeReplay.Chunk) throws {
+    func put(_ chunk: Chunk) throws {
         while true {
             let (isDone, taker) = try state.withLock { state throws(CancellationError) -> (Bool, Taker?) in
                 if state.isCancelled { throw CancellationError() }
@@ -77,7 +83,7 @@ final class ChunkQueue: Sendable {
     /// The next chunk; nil when finished. Called on one lane, which it blocks while there is none.
     ///
     /// - Throws: `CancellationError` where the queue was cancelled.
-    func take() throws -> RangeReplay.Chunk? {
+    func take() throws -> Chunk? {
         while true {
             if let answer = state.withLock({ Self.next(&$0) }) {
                 room.signal()
@@ -88,7 +94,7 @@ final class ChunkQueue: Sendable {
     }
 
     /// What the taker gets now; nil where it has to wait.
-    private static func next(_ state: inout State) -> Result<RangeReplay.Chunk?, any Error>? {
+    private static func next(_ state: inout State) -> Result<Chunk?, any Error>? {
         if state.isCancelled { return .failure(CancellationError()) }
         if !state.chunks.isEmpty {
             let chunk = state.chunks.removeFirst()
@@ -101,7 +107,7 @@ final class ChunkQueue: Sendable {
     /// The next chunk; nil when finished. For one task.
     ///
     /// - Throws: `CancellationError` where the queue or the task was cancelled.
-    func next() async throws -> RangeReplay.Chunk? {
+    func next() async throws -> Chunk? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let answer = state.withLock { state in

@@ -20,7 +20,7 @@ extension Replay {
     ) async throws -> ReplayReport {
         let lane = Lane(name: "replay", priority: standing)
         let stages = ReplayStages(deriving: lane, writing: Lane(name: "replay-compare", priority: standing))
-        let reader = LakeReader(layout: layout)
+        let (reader, readingLane) = (LakeReader(layout: layout), Lane(name: "replay-read", priority: standing))
         let (active, trial, ranges) = try await lane.run {
             let active = try Self.active(layout)
             let trial = LakeGeneration(
@@ -36,7 +36,9 @@ extension Replay {
         try await withTaskCancellationHandler {
             for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
                 @Sendable func replay() -> RangeReplay {
-                    RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
+                    RangeReplay(
+                        reader: reader, source: source, generation: trial, parent: active.number,
+                        readingLane: readingLane)
                 }
                 try await stages.run(
                     onFailure: { monitor.cancel() },

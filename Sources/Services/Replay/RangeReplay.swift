@@ -1,15 +1,17 @@
 import Bytes
+package import Concurrency
 import Derivation
 package import Lake
 import Logic
 package import Records
+import Synchronization
 
 /// Runs one topic partition's Bronze through a logic, in chunks, and compares these with what a generation holds.
 ///
 /// First reads the duplicate window before the range, so that a replay from the middle decides as the stream job did.
-package struct RangeReplay {
+package struct RangeReplay: Sendable {
     /// The lines of a run of offsets, some thousand records or some megabytes.
-    package struct Chunk: Sendable {
+    package struct Chunk: HandedOver {
         package fileprivate(set) var range: OffsetRange
         /// The lines by hour, in order.
         package var hours: [Hour] = []
@@ -58,11 +60,16 @@ package struct RangeReplay {
     private let source: TopicPartition
     private let generation: LakeGeneration
     private let parent: Int64
+    private let readingLane: Lane?
 
     /// - Parameters:
     ///   - generation: whose logic runs; need not be in the lake.
     ///   - parent: the generation to compare with.
-    package init(reader: LakeReader, source: TopicPartition, generation: LakeGeneration, parent: Int64) {
+    ///   - readingLane: reads Bronze ahead of what is derived; nil to read where it is derived.
+    package init(
+        reader: LakeReader, source: TopicPartition, generation: LakeGeneration, parent: Int64, readingLane: Lane? = nil
+    ) {
+        self.readingLane = readingLane
         self.reader = reader
         self.source = source
         self.generation = generation
@@ -82,7 +89,7 @@ package struct RangeReplay {
         try warm(&processor, before: range.start)
         var hour = HourOfOffset(reader: reader, source: source)
         var chunk = Chunk(range: .empty(at: range.start))
-        try forEachRecord(range) { record in
+        try forEachRecord(range, on: readingLane) { record in
             try derive(record, &processor, &hour, into: &chunk)
             guard chunk.records >= recordsMax() || chunk.bytes >= Self.chunkBytesMax else { return }
             chunk.range.end = record.offset + 1
@@ -196,6 +203,51 @@ package struct RangeReplay {
         }
         if let failure { throw failure }
         while current != nil { _ = try advance() }
+    }
+
+    /// Some records in a row, on their way from the lane that reads to the one that derives.
+    private struct Records: HandedOver {
+        static let (recordsMax, bytesMax) = (256, 512 << 10)
+        var records: [BronzeRecord] = []
+        var bytes = 0
+
+        mutating func add(_ record: BronzeRecord) {
+            records.append(record)
+            bytes += (record.value?.count ?? 0) + (record.key?.count ?? 0)
+        }
+
+        var isFull: Bool { records.count >= Self.recordsMax || bytes >= Self.bytesMax }
+    }
+
+    /// - Parameter lane: where Bronze is read, ahead of `body`; nil for the thread at hand.
+    private func forEachRecord(
+        _ range: OffsetRange, on lane: Lane?, _ body: (BronzeRecord) throws -> Void
+    ) throws {
+        guard let lane else { return try forEachRecord(range, body) }
+        let queue = ChunkQueue<Records>()
+        let failure = Mutex<(any Error)?>(nil)
+        let read: @Sendable () -> Void = { [self] in
+            do {
+                var batch = Records()
+                try forEachRecord(range) { record in
+                    batch.add(record)
+                    guard batch.isFull else { return }
+                    try queue.put(batch)
+                    batch = Records()
+                }
+                if !batch.records.isEmpty { try queue.put(batch) }
+            } catch {
+                failure.withLock { $0 = error }
+            }
+            queue.finish()
+        }
+        try lane.post(read)
+        // Ends the reading, too, where `body` fails.
+        defer { queue.cancel() }
+        while let batch = try queue.take() {
+            for record in batch.records { try body(record) }
+        }
+        if let error = failure.withLock({ $0 }) { throw error }
     }
 
     private func forEachRecord(_ range: OffsetRange, _ body: (BronzeRecord) throws -> Void) throws {

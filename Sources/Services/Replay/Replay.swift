@@ -37,6 +37,8 @@ package struct Replay: Sendable {
     let lane = Lane(name: "replay")
     /// Stands back for what serves and indexes: it holds nothing that others wait for.
     let derivingLane: Lane
+    /// Reads Bronze ahead of ``derivingLane``.
+    let readingLane: Lane
     /// Compares and writes what ``derivingLane`` derives.
     let writingLane: Lane
 
@@ -59,7 +61,8 @@ package struct Replay: Sendable {
         standing: ThreadPriority = Self.standing, logger: Logger
     ) {
         self.standing = standing
-        derivingLane = Lane(name: "replay", priority: standing)
+        derivingLane = Lane(name: "replay-derive", priority: standing)
+        readingLane = Lane(name: "replay-read", priority: standing)
         writingLane = Lane(name: "replay-write", priority: standing)
         self.layout = layout
         self.vectors = vectors

@@ -53,7 +53,8 @@ extension Replay {
 
     private func rangeReplay(_ source: TopicPartition, _ child: LakeGeneration) -> RangeReplay {
         RangeReplay(
-            reader: LakeReader(layout: layout), source: source, generation: child, parent: child.parent ?? 0)
+            reader: LakeReader(layout: layout), source: source, generation: child, parent: child.parent ?? 0,
+            readingLane: readingLane)
     }
 
     /// Puts a chunk into the index: what the parent shows, too, by statements over sets, the rest document by document.

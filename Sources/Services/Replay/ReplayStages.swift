@@ -23,7 +23,7 @@ struct ReplayStages: Sendable {
         write: @escaping @Sendable (_ next: () throws -> Chunk?, _ put: Put) throws -> Void,
         _ body: (Chunk) async throws -> Void
     ) async throws {
-        let (derived, chunks) = (ChunkQueue(), ChunkQueue())
+        let (derived, chunks) = (ChunkQueue<Chunk>(), ChunkQueue<Chunk>())
         async let first: Void = deriving.run {
             do {
                 try derive { try derived.put($0) }
