@@ -67,7 +67,11 @@ struct JSONCursor {
             guard next == UInt8(ascii: ":") else { throw fault("no colon behind a member's name") }
             index += 1
             skipSpace()
-            body(name, try lastObject(name, depth: depth) ?? value(depth: depth))
+            if let last = lastObject(name, depth: depth) {
+                body(name, last)
+            } else {
+                body(name, try value(depth: depth))
+            }
             skipSpace()
             switch next {
             case UInt8(ascii: ","): index += 1

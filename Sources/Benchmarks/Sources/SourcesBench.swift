@@ -128,7 +128,8 @@ struct SourcesBench {
         let (index, roles, key) = try await lane.run {
             let index = try IndexBenchServer(logger: logger)
             let roles = try BenchRoles([
-                "KAFKA_TOPIC_PARTITIONS": "1", "POSTGRES_DSN": index.configuration.dsn, "EMBED_ENABLED": "false",
+                "KAFKA_TOPIC_PARTITIONS": "1", "POSTGRES_DSN": index.configuration.dsn.revealed,
+                "EMBED_ENABLED": "false",
             ])
             try roles.declare(#"{"name":"hooks","connector":{"type":"webhook"},\#(Self.documentLogic)}"#)
             try roles.startBroker()
