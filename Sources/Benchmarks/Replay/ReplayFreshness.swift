@@ -9,6 +9,8 @@ import Telemetry
 /// How soon edits are found while replays run beside, against a calm watch right before.
 struct ReplayFreshness {
     private static let searchesBeside = 50
+    /// Three times what Wikimedia sends on average: a replay needs some of the machine.
+    private static let rateMax = 100.0
     private static let goals = (p50: 400.0, p95: 1_000.0)
     /// Of the p95, in percent.
     private static let riseGoal = 30.0
@@ -29,7 +31,7 @@ struct ReplayFreshness {
             documents: try (0..<min(Self.embeddedDocuments, scene.input.documents)).map { try scene.input.text($0) },
             peer: nil
         ).ours()
-        let rate = SearchFreshness.rate(embedder: embedder, documentShare: scene.documentShare)
+        let rate = min(Self.rateMax, SearchFreshness.rate(embedder: embedder, documentShare: scene.documentShare))
         let file = try scene.deployment.makeFolder("logic") + "/changed.json"
         try File.replace(file, with: Array(#"{"type":"recent_change","template":"\#(ReplayBench.template)"}"#.utf8))
         let calm = try await watch(0, rate, beside: nil)

@@ -4,8 +4,8 @@
 /// A pure value. Others are seen by the versions between two of its own, so nobody has to tell it of them, whatever process they are
 /// in. Where nobody else writes, a replay never rests, and its transactions are large.
 struct WritePace {
-    /// So many times what a transaction took, waiting for its turn included: a third of the time is the replay's.
-    static let restTimes: Int64 = 2
+    /// So many times what a transaction took, waiting for its turn included: a fifth of the time is the replay's.
+    static let restTimes: Int64 = 4
     static let restNanosecondsMax: Int64 = 1_000_000_000
     /// How long others count that were seen.
     static let memoryNanoseconds: Int64 = 1_000_000_000

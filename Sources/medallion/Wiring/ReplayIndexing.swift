@@ -16,8 +16,11 @@ extension Platform {
     ///
     /// - Throws: where the model cannot be loaded.
     func replayIndex(_ database: PostgresConfiguration) throws -> DocumentIndexer {
-        DocumentIndexer(
-            configuration: database, embedders: try embedders(), graph: VectorGraph(settings), priority: .replay,
+        var graph = VectorGraph(settings)
+        // Beyond the bound whoever writes has to link: a replay takes half of the room, and leaves the rest to what is live.
+        graph.waitingMax /= 2
+        return DocumentIndexer(
+            configuration: database, embedders: try embedders(), graph: graph, priority: .replay,
             standing: isForReplay ? .idle : Replay.standing, logger: context.logger.scoped("replay"))
     }
 
