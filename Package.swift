@@ -71,6 +71,9 @@ let package = Package(
         .target(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
+        .target(
+            name: "CCLD2", path: "Sources/C/CCLD2", cxxSettings: [.unsafeFlags(["-O2", "-Wall", "-Werror"])],
+            linkerSettings: [.linkedLibrary("cld2"), .linkedLibrary("stdc++")]),
 
         // Base: bytes, no I/O, no C; everyone may use it
         module("Base", "Bytes"),
@@ -97,6 +100,7 @@ let package = Package(
         module("Clients", "Forms", uses: ["JSONScan", "Bytes"]),
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
         module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "Forms", "JSONScan", "Bytes"]),
+        module("Clients", "LanguageDetection", uses: ["CCLD2"]),
         module("Clients", "Inference", uses: ["COpenVINO", "CLateLibraries", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
@@ -250,7 +254,9 @@ let package = Package(
         tests("BytesTests", uses: ["Bytes"]),
         tests(
             "BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "JSONScan", "Telemetry", "Files", "Bytes"]),
-        tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
+        tests(
+            "ClientsTests",
+            uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "LanguageDetection", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(
             "PostgresTests",
