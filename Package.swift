@@ -72,6 +72,11 @@ let package = Package(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
         .target(
+            name: "CMarkup", path: "Sources/C/CMarkup", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Werror"])],
+            linkerSettings: [
+                .linkedLibrary("gumbo"), .linkedLibrary("cmark-gfm-extensions"), .linkedLibrary("cmark-gfm"),
+            ]),
+        .target(
             name: "CCLD2", path: "Sources/C/CCLD2", cxxSettings: [.unsafeFlags(["-O2", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("cld2"), .linkedLibrary("stdc++")]),
 
@@ -101,6 +106,8 @@ let package = Package(
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
         module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "Forms", "JSONScan", "Bytes"]),
         module("Clients", "LanguageDetection", uses: ["CCLD2"]),
+        // The plain text of HTML and Markdown.
+        module("Clients", "Markup", uses: ["CMarkup"]),
         module("Clients", "Inference", uses: ["COpenVINO", "CLateLibraries", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
@@ -256,7 +263,7 @@ let package = Package(
             "BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "JSONScan", "Telemetry", "Files", "Bytes"]),
         tests(
             "ClientsTests",
-            uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "LanguageDetection", "Bytes"]),
+            uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "LanguageDetection", "Markup", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(
             "PostgresTests",
