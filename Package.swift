@@ -148,7 +148,7 @@ let package = Package(
             "Services", "Ingest",
             uses: services + [
                 "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "Postgres", "JSONScan", "Files", "Gzip",
-                "Zstd",
+                "Zstd", "LanguageDetection", "Markup",
             ]),
         module(
             "Services", "Simulator",

@@ -169,7 +169,7 @@ struct FilesConnectorTests {
         try scene.write(one + "\n" + fits + "\r\n" + fits + " \n" + long + "\n" + two + "\n", to: "a.jsonl")
         try scene.drain()
         #expect(scene.values == [one, fits, two])
-        #expect(scene.refusals.map(\.place) == ["a.jsonl, byte 1043", "a.jsonl, byte 2069"])
+        #expect(scene.refusals.map(\.place) == ["a.jsonl, line 3", "a.jsonl, line 4"])
         try scene.kill()
         try scene.drain()
         #expect(scene.topic.count == 3 && scene.refusals.count == 2)
