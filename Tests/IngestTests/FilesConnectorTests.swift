@@ -16,7 +16,7 @@ struct FilesConnectorTests {
         let scene = try FilesScene()
         try scene.write(two + "\n", to: "2026-02.jsonl")
         try scene.write(one + "\n", to: "2026-01.jsonl")
-        try scene.write("no line of ours\n", to: "notes.txt")
+        try scene.write("no line of ours\n", to: "notes.log")
         try scene.write("half copied\n", to: ".2026-03.jsonl")
         try scene.drain()
         #expect(scene.values == [one, two])

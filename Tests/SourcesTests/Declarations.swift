@@ -120,7 +120,10 @@ enum Declarations {
         ),
         (file(source(connector: #"{"type":"files","folder":"a","files_max":1.5}"#)), "sources[0].connector.files_max"),
         (file(source(connector: #"{"type":"files","folder":"a","formats":[]}"#)), "sources[0].connector.formats"),
-        (file(source(connector: #"{"type":"files","folder":"a","formats":["pdf"]}"#)), "sources[0].connector.formats[0]"),
+        (
+            file(source(connector: #"{"type":"files","folder":"a","formats":["pdf"]}"#)),
+            "sources[0].connector.formats[0]"
+        ),
         (
             file(source(connector: #"{"type":"files","folder":"a","line_bytes_max":2000000}"#)),
             "sources[0].connector.line_bytes_max"

@@ -55,7 +55,7 @@ extension Folder {
         default: return (resolved, .other)
         }
     }
-
+}
 
 /// Goes through the regular files below a folder in steps of bounded size. Links are not followed, whatever they lead to;
 /// what vanishes meanwhile is passed by. Not thread-safe, hence not copyable.

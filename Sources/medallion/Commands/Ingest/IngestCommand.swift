@@ -57,7 +57,7 @@ struct IngestCommand: Command {
         isDryRun = arguments.has("--dry-run")
         startsOver = arguments.has("--from-beginning")
         isJSON = arguments.has("--json")
-        if paths.contains(""), !paths.isEmpty { throw UsageError("PATH is empty") }
+        if paths.contains("") { throw UsageError("PATH is empty") }
         if isDryRun && startsOver { throw UsageError("--dry-run reads from the beginning anyway") }
     }
 

@@ -1,7 +1,7 @@
 import Bytes
 import Console
 import Ingest
-import JSONScan
+import Records
 import Sources
 import Telemetry
 
@@ -67,11 +67,12 @@ enum IngestRendering {
             json.string("topic", source.topic)
             json.bool("dry_run", true)
             json.integer("indexed", report.indexed)
+            json.integer("deleted", report.deleted)
             json.counts("quarantined", report.quarantined)
             json.counts("languages", report.languages)
             json.key("samples")
             json.beginArray()
-            for sample in report.samples { json.value(sample) }
+            for sample in report.samples { json.sample(sample) }
             json.endArray()
             json.figures(figures)
             json.endObject()
@@ -82,16 +83,18 @@ enum IngestRendering {
             "\(figures.documents) documents of \(figures.files) files: \(report.indexed) would be indexed, \(quarantined) would go to "
                 + "quarantine; a dry run: nothing was sent")
         if quarantined > 0 { Output.line("quarantine: " + counts(report.quarantined)) }
+        if report.deleted > 0 { Output.line("deleted: \(report.deleted)") }
         if !report.languages.isEmpty { Output.line("languages: " + counts(report.languages)) }
         refusals(figures)
         for sample in report.samples { show(sample) }
     }
 
-    private static func show(_ gold: JSONValue) {
-        func text(_ name: String) -> String { LogText.escaped(gold[name]?.string ?? "") }
-        Output.line("\(text("doc_id"))  \(text("lang"))  \(text("title"))")
-        let whole = gold["text"]?.string ?? ""
-        Output.line("  " + LogText.escaped(String(whole.prefix(textMax))) + (whole.count > textMax ? "…" : ""))
+    private static func show(_ document: GoldDocument) {
+        Output.line(
+            "\(LogText.escaped(document.docID))  \(document.lang)  \(CivilTime.rfc3339(document.eventTimeMilliseconds))  "
+                + LogText.escaped(document.title))
+        let start = String(document.text.prefix(textMax))
+        Output.line("  " + LogText.escaped(start) + (start.utf8.count < document.text.utf8.count ? "…" : ""))
     }
 }
 
@@ -104,6 +107,18 @@ extension JSONWriter {
             self.key(dynamic: name)
             integer(count)
         }
+        endObject()
+    }
+
+    /// A document as it would be indexed, without what the index keeps for itself.
+    fileprivate mutating func sample(_ document: GoldDocument) {
+        beginObject()
+        string("doc_id", document.docID)
+        string("title", document.title)
+        string("text", document.text)
+        string("url", document.url)
+        string("lang", document.lang)
+        string("event_time", CivilTime.rfc3339(document.eventTimeMilliseconds))
         endObject()
     }
 

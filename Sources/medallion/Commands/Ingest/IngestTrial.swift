@@ -3,7 +3,6 @@ import Derivation
 import Files
 import Glibc
 import Ingest
-import JSONScan
 import Lake
 import Logic
 import Records
@@ -16,12 +15,12 @@ struct IngestTrial {
         var indexed = 0
         /// By rule.
         var quarantined: [String: Int] = [:]
-        /// Deletions and what else is about no document.
-        var passedOver = 0
+        /// Documents that would be deleted.
+        var deleted = 0
         /// Of those that would be indexed, by their codes.
         var languages: [String: Int] = [:]
-        /// The Gold lines of the first.
-        var samples: [JSONValue] = []
+        /// The first of them.
+        var samples: [GoldDocument] = []
     }
 
     static let samplesMax = 3
@@ -50,7 +49,6 @@ struct IngestTrial {
         try processor.add(
             LakeGeneration(
                 number: 0, parent: nil, logic: .byTopic([source.topic: try TopicLogic(source)]), state: .created))
-        var parser = try JSONFieldParser(paths: ["lang"])
         var report = Report()
         var position: SourcePosition?
         var offset: Int64 = 0
@@ -61,7 +59,7 @@ struct IngestTrial {
                 try process(event, offset, &processor)
                 offset += 1
             }
-            try collect(&processor, &parser, into: &report)
+            try collect(&processor, into: &report)
             if let last = batch.events.last?.position { try files.acknowledged(last) }
             position = batch.events.last?.position ?? position ?? SourcePosition(token: [])
             if batch.pauseMilliseconds > 0 { Pause.milliseconds(batch.pauseMilliseconds) }
@@ -79,18 +77,18 @@ struct IngestTrial {
     }
 
     /// Takes what the logic made of a batch.
-    private func collect(
-        _ processor: inout RecordProcessor, _ parser: inout JSONFieldParser, into report: inout Report
-    ) throws {
-        for entry in processor.gold where !entry.documentID.isEmpty {
+    private func collect(_ processor: inout RecordProcessor, into report: inout Report) throws {
+        for entry in processor.gold {
             let line = Array(processor.generations[0].lines.gold[entry.line])
+            let document = try line.withUnsafeBytes { bytes throws(RecordFormatError) in try GoldLine.decode(bytes) }
+            guard document.operation == .put else {
+                report.deleted += 1
+                continue
+            }
             report.indexed += 1
-            if report.samples.count < Self.samplesMax { report.samples.append(try JSONValue.parse(line)) }
-            guard line.withUnsafeBytes({ parser.parseObject($0) }) == nil else { continue }
-            let language = String(decoding: parser.field(0).text, as: UTF8.self)
-            report.languages[language.isEmpty ? "und" : language, default: 0] += 1
+            report.languages[document.lang, default: 0] += 1
+            if report.samples.count < Self.samplesMax { report.samples.append(document) }
         }
-        report.passedOver += processor.generations[0].lines.passedOverCount
         for (rule, count) in processor.generations[0].lines.rejects {
             report.quarantined[rule.rawValue, default: 0] += count
         }

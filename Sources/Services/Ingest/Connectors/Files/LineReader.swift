@@ -51,7 +51,7 @@ final class LineReader {
     /// Bytes that one call passes by at most.
     private static let passedBytesMax = 1 << 23
     /// Beyond this many unpacked bytes a packed file may not be more than so many times as large as packed.
-    private static let bombBytesMin: Int64 = 256 << 20
+    private static let bombBytesMin: Int64 = 64 << 20
     private static let bombRatio: Int64 = 1_000
 
     let file: File
@@ -213,7 +213,11 @@ final class LineReader {
     }
 
     /// The row that begins in the buffer.
-    private func row() -> CSVRows.Row { buffer.withUnsafeBufferPointer { CSVRows.row($0, from: start) } }
+    private func row() -> CSVRows.Row {
+        // A mark at the file's beginning may stand before a quote.
+        let hasMark = lineStart == 0 && buffer[start...].starts(with: [0xEF, 0xBB, 0xBF])
+        return buffer.withUnsafeBufferPointer { CSVRows.row($0, from: start + (hasMark ? 3 : 0)) }
+    }
 
     /// Passes by the first line of a row whose quote nothing closes, neither in the file nor in as many bytes as a row may have: the
     /// lines behind it are read for themselves.
@@ -284,13 +288,23 @@ final class LineReader {
         return found
     }
 
+    private static func lineFeeds(in bytes: UnsafeRawBufferPointer) -> Int64 {
+        guard let base = bytes.baseAddress else { return 0 }
+        var (count, place) = (Int64(0), 0)
+        while place < bytes.count, let found = memchr(base + place, 0x0A, bytes.count - place) {
+            count += 1
+            place = UnsafeRawPointer(found) - base + 1
+        }
+        return count
+    }
+
     private func consume(_ count: Int) {
         guard count > 0 else { return }
         buffer.withUnsafeBytes { bytes in
             let taken = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
             sum.add(taken)
             if packing == .none { lineSum.add(taken) }
-            passedLineFeeds += taken.reduce(into: Int64(0)) { $0 &+= $1 == 0x0A ? 1 : 0 }
+            passedLineFeeds += Self.lineFeeds(in: taken)
         }
         start += count
         offset += Int64(count)
