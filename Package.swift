@@ -71,6 +71,14 @@ let package = Package(
         .target(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
+        .target(
+            name: "CMarkup", path: "Sources/C/CMarkup", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Werror"])],
+            linkerSettings: [
+                .linkedLibrary("gumbo"), .linkedLibrary("cmark-gfm-extensions"), .linkedLibrary("cmark-gfm"),
+            ]),
+        .target(
+            name: "CCLD2", path: "Sources/C/CCLD2", cxxSettings: [.unsafeFlags(["-O2", "-Wall", "-Werror"])],
+            linkerSettings: [.linkedLibrary("cld2"), .linkedLibrary("stdc++")]),
 
         // Base: bytes, no I/O, no C; everyone may use it
         module("Base", "Bytes"),
@@ -97,6 +105,9 @@ let package = Package(
         module("Clients", "Forms", uses: ["JSONScan", "Bytes"]),
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
         module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "Forms", "JSONScan", "Bytes"]),
+        module("Clients", "LanguageDetection", uses: ["CCLD2"]),
+        // The plain text of HTML and Markdown.
+        module("Clients", "Markup", uses: ["CMarkup"]),
         module("Clients", "Inference", uses: ["COpenVINO", "CLateLibraries", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
@@ -137,7 +148,7 @@ let package = Package(
             "Services", "Ingest",
             uses: services + [
                 "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "Postgres", "JSONScan", "Files", "Gzip",
-                "Zstd",
+                "Zstd", "LanguageDetection", "Markup",
             ]),
         module(
             "Services", "Simulator",
@@ -250,7 +261,9 @@ let package = Package(
         tests("BytesTests", uses: ["Bytes"]),
         tests(
             "BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "JSONScan", "Telemetry", "Files", "Bytes"]),
-        tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
+        tests(
+            "ClientsTests",
+            uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "LanguageDetection", "Markup", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(
             "PostgresTests",
@@ -350,7 +363,7 @@ let package = Package(
             "IngestTests",
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
-                "PostgresTesting", "Postgres", "Sources", "JSONScan",
+                "PostgresTesting", "Postgres", "Sources", "Logic", "JSONScan",
                 "ServiceLifecycle", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),

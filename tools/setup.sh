@@ -17,7 +17,8 @@ export PATH="$PATH:/opt/swift/usr/bin"
 swift_version=6.3
 
 packages=(
-    ca-certificates g++ libcurl4-openssl-dev libevent-dev libhiredis-dev libicu-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev
+    ca-certificates g++ libcld2-dev libcmark-gfm-dev libcmark-gfm-extensions-dev libcurl4-openssl-dev libevent-dev libgumbo-dev
+    libhiredis-dev libicu-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev
     librdkafka-dev libsimdjson-dev libsnappy-dev libssl-dev libstemmer-dev libzstd-dev make pkg-config python3 python3-venv util-linux zstd
 )
 # What a toolchain runs with and links against, where it did not come as a package: its shared libraries, a C library and

@@ -23,6 +23,7 @@ let allCommands: [any Command.Type] = [
     EvalCommand.self,
     ReplayCommand.self,
     SourcesCommand.self,
+    IngestCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
     LogicCommand.self,

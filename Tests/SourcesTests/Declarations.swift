@@ -58,7 +58,8 @@ enum Declarations {
         file(
             source(
                 connector:
-                    #"{"type":"files","folder":"data","poll_seconds":0.5,"settle_seconds":1,"line_bytes_max":1024,"files_max":1}"#
+                    #"{"type":"files","folder":"data","poll_seconds":0.5,"settle_seconds":1,"line_bytes_max":1024,"#
+                    + #""files_max":1,"formats":["csv","text"]}"#
             )),
         file(
             source(
@@ -118,6 +119,11 @@ enum Declarations {
             "sources[0].connector.poll_seconds"
         ),
         (file(source(connector: #"{"type":"files","folder":"a","files_max":1.5}"#)), "sources[0].connector.files_max"),
+        (file(source(connector: #"{"type":"files","folder":"a","formats":[]}"#)), "sources[0].connector.formats"),
+        (
+            file(source(connector: #"{"type":"files","folder":"a","formats":["pdf"]}"#)),
+            "sources[0].connector.formats[0]"
+        ),
         (
             file(source(connector: #"{"type":"files","folder":"a","line_bytes_max":2000000}"#)),
             "sources[0].connector.line_bytes_max"

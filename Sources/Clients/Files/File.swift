@@ -97,6 +97,28 @@ package struct File: ~Copyable {
         return bytes
     }
 
+    /// Reads what a pipe, a terminal or a socket has next, up to `count` bytes; none at its end.
+    ///
+    /// - Returns: nil where nothing came in for that long.
+    package func readNext(count: Int, timeoutMilliseconds: Int) throws(FileError) -> [UInt8]? {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        let ready = poll(&waiting, 1, Int32(clamping: timeoutMilliseconds))
+        if ready < 0, errno != EINTR { throw FileError("poll", path) }
+        guard ready > 0 else { return nil }
+        var failure: FileError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            while true {
+                let got = Glibc.read(descriptor, buffer.baseAddress, count)
+                if got < 0, errno == EINTR { continue }
+                if got < 0 { failure = FileError("read", path) }
+                initialized = max(0, got)
+                return
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
     /// Writes all of `bytes` at `offset`.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
         try FileWatch.witness?.willMake(.write(path: path, bytes: Array(bytes), offset: offset))

@@ -33,6 +33,30 @@ extension File {
     }
 }
 
+extension Folder {
+    /// What a path leads to.
+    package enum Place: Sendable, Equatable {
+        case file(FileFacts)
+        case folder
+        /// A pipe, a device, a socket.
+        case other
+    }
+
+    /// The path from the root on, without links, and what lies there.
+    package static func resolve(_ path: String) throws(FileError) -> (path: String, place: Place) {
+        guard let found = realpath(path, nil) else { throw FileError("realpath", path) }
+        defer { free(found) }
+        guard let resolved = String(validatingCString: found) else { throw FileError("realpath", path, code: EILSEQ) }
+        var status = stat()
+        guard stat(found, &status) == 0 else { throw FileError("stat", path) }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return (resolved, .file(FileFacts(status)))
+        case S_IFDIR: return (resolved, .folder)
+        default: return (resolved, .other)
+        }
+    }
+}
+
 /// Goes through the regular files below a folder in steps of bounded size. Links are not followed, whatever they lead to;
 /// what vanishes meanwhile is passed by. Not thread-safe, hence not copyable.
 package struct FolderWalk: ~Copyable {

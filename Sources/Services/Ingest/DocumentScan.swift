@@ -13,12 +13,15 @@ package struct LineFacts: Sendable, Equatable {
 package protocol LineScan: AnyObject {
     /// - Returns: nil for a line that is no JSON object.
     func scan(_ line: [UInt8]) -> LineFacts?
+    /// What is wrong with the last line that was no JSON object.
+    var fault: FileFault { get }
 }
 
 /// Finds the id of a document in its JSON, which becomes the record's key: so the versions of one document stay in one topic
 /// partition, in their order.
 package final class DocumentScan: LineScan {
     private var parser: JSONFieldParser
+    package private(set) var fault = FileFault(.notJSON, "is no JSON")
     /// Longer ids are no keys; the logic refuses their documents by name.
     private static let keyBytesMax = 255
 
@@ -29,7 +32,10 @@ package final class DocumentScan: LineScan {
     }
 
     package func scan(_ line: [UInt8]) -> LineFacts? {
-        guard line.withUnsafeBytes({ parser.parseObject($0) }) == nil else { return nil }
+        if let error = line.withUnsafeBytes({ parser.parseObject($0) }) {
+            fault = Self.fault(error)
+            return nil
+        }
         let id = parser.field(0)
         switch id.kind {
         case .string where !id.text.isEmpty && id.text.count <= Self.keyBytesMax: return LineFacts(key: Array(id.text))
@@ -38,6 +44,15 @@ package final class DocumentScan: LineScan {
             Decimal.append(id.integer, to: &key)
             return LineFacts(key: key)
         default: return LineFacts(key: nil)
+        }
+    }
+
+    private static func fault(_ error: JSONError) -> FileFault {
+        switch error.kind {
+        case .invalidUTF8: FileFault.noUTF8
+        case .tooDeep: FileFault(.tooDeep, "has more than 64 objects and lists one within the other")
+        case .notAnObject: FileFault(.notAnObject, "is JSON, but no object")
+        case .tooLarge, .invalid, .outOfMemory: FileFault(.notJSON, "is no JSON: \(error)")
         }
     }
 }

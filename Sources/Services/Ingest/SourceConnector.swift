@@ -59,6 +59,14 @@ package struct SourceRefusal: Sendable, Equatable, CustomStringConvertible {
     package let place: String
     /// What is wrong with it, and what would help.
     package let reason: String
+    /// By what it is counted; nil where only its reason says what it is.
+    package var rule: FileFault.Rule?
+
+    init(place: String, reason: String, rule: FileFault.Rule? = nil) {
+        self.place = place
+        self.reason = reason
+        self.rule = rule
+    }
 
     package var description: String { "\(place): \(reason)" }
 }

@@ -2,7 +2,7 @@ package import Bytes
 import Files
 package import Logic
 
-/// A folder of JSONL files, one document a line.
+/// A folder of files that hold documents.
 package struct FilesDeclaration: ConnectorMembers {
     /// Absolute.
     package let folder: String
@@ -14,6 +14,8 @@ package struct FilesDeclaration: ConnectorMembers {
     package let lineBytesMax: Int
     /// Files that are followed at once.
     package let filesMax: Int
+    /// Files of other formats are passed by.
+    package let formats: [FileFormat]
 
     /// What may be set.
     package enum Bounds {
@@ -26,13 +28,14 @@ package struct FilesDeclaration: ConnectorMembers {
 
     package init(
         folder: String, pollMilliseconds: Int = 2_000, settleMilliseconds: Int = 5_000,
-        lineBytesMax: Int = 1_000_000, filesMax: Int = 100_000
+        lineBytesMax: Int = 1_000_000, filesMax: Int = 100_000, formats: [FileFormat] = FileFormat.allCases
     ) {
         self.folder = folder
         self.pollMilliseconds = pollMilliseconds
         self.settleMilliseconds = settleMilliseconds
         self.lineBytesMax = lineBytesMax
         self.filesMax = filesMax
+        self.formats = formats
     }
 
     /// - Parameter folder: what a relative folder begins at.
@@ -40,7 +43,7 @@ package struct FilesDeclaration: ConnectorMembers {
         guard
             let members = reader.members(
                 required: ["type", "folder"],
-                optional: ["poll_seconds", "settle_seconds", "line_bytes_max", "files_max"])
+                optional: ["poll_seconds", "settle_seconds", "line_bytes_max", "files_max", "formats"])
         else { return nil }
         let standard = FilesDeclaration(folder: "")
         let folder = members["folder"]?.folder(below: parent)
@@ -54,10 +57,18 @@ package struct FilesDeclaration: ConnectorMembers {
             $0.integer(Bounds.lineBytes).map { Int($0) }
         }
         let files = members["files_max"].given(standard.filesMax) { $0.integer(Bounds.files).map { Int($0) } }
-        guard let folder, let poll, let settle, let lineBytes, let files else { return nil }
+        let formats = members["formats"].given(standard.formats) { Self.formats($0) }
+        guard let folder, let poll, let settle, let lineBytes, let files, let formats else { return nil }
         self.init(
             folder: folder, pollMilliseconds: poll, settleMilliseconds: settle, lineBytesMax: lineBytes,
-            filesMax: files)
+            filesMax: files, formats: formats)
+    }
+
+    private static func formats(_ reader: DeclarationReader) -> [FileFormat]? {
+        guard let elements = reader.elements(1...FileFormat.allCases.count) else { return nil }
+        let chosen = elements.compactMap { $0.choice(FileFormat.self) }
+        guard chosen.count == elements.count else { return nil }
+        return FileFormat.allCases.filter { chosen.contains($0) }
     }
 
     package var place: String { folder }

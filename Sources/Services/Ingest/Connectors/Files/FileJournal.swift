@@ -15,6 +15,8 @@ struct FileProgress: Equatable, Sendable {
     /// Where the last line that was read begins, and its sum: a quick look whether a long file was only appended to.
     var lastLine: Int64 = 0
     var lastLineSum = ContentSum()
+    /// Line feeds before ``offset``, to name lines by; nil where a state has no word of them.
+    var lineFeeds: Int64? = 0
     /// Whether all of the file was read, as ``facts`` describe it.
     var isComplete = false
     /// Whether the file changed between a crash and the start after it, so that lines which were sent before the crash may have
@@ -153,8 +155,8 @@ final class FileJournal {
         let progress = FileProgress(
             incarnation: incarnation,
             facts: FileFacts(size: Int(size), device: device, node: node, modifiedNanoseconds: modified),
-            offset: offset, sum: sum, lastLine: lastLine, lastLineSum: lastLineSum, isComplete: isComplete,
-            isDoubtful: isDoubtful)
+            offset: offset, sum: sum, lastLine: lastLine, lastLineSum: lastLineSum,
+            lineFeeds: value["line_feeds"]?.integer, isComplete: isComplete, isDoubtful: isDoubtful)
         if files.updateValue(progress, forKey: name) != nil { staleLines += 1 }
         nextIncarnation = max(nextIncarnation, incarnation + 1)
         return true
@@ -173,6 +175,7 @@ final class FileJournal {
         json.string("sum", progress.sum.text)
         json.integer("last_line", progress.lastLine)
         json.string("last_line_sum", progress.lastLineSum.text)
+        if let lineFeeds = progress.lineFeeds { json.integer("line_feeds", lineFeeds) }
         json.bool("complete", progress.isComplete)
         json.bool("doubtful", progress.isDoubtful)
         json.endObject()

@@ -1,10 +1,13 @@
 import Files
+import Sources
 
 /// A file that is being read.
 final class FileReading {
     let path: String
-    let packing: FilePacking
+    let kind: FileKind
     let reader: LineReader
+    /// Makes documents of its pieces.
+    var documents: FileDocuments
     var progress: FileProgress
     /// As it was when it was opened.
     let facts: FileFacts
@@ -12,14 +15,17 @@ final class FileReading {
     let opening: Int
     /// Whether it is being compared with what was read of it before.
     var isChecking: Bool
+    /// Documents that were made of it since it was opened.
+    var documentCount = 0
 
     init(
-        path: String, packing: FilePacking, reader: LineReader, progress: FileProgress, facts: FileFacts,
-        opening: Int, isChecking: Bool = false
+        path: String, kind: FileKind, reader: LineReader, documents: FileDocuments, progress: FileProgress,
+        facts: FileFacts, opening: Int, isChecking: Bool = false
     ) {
         self.path = path
-        self.packing = packing
+        self.kind = kind
         self.reader = reader
+        self.documents = documents
         self.progress = progress
         self.facts = facts
         self.opening = opening
@@ -27,7 +33,7 @@ final class FileReading {
     }
 
     /// Whether the file is still the one that was opened, as it was then.
-    var isUnchanged: Bool { (try? reader.file.facts()) == facts && reader.file.bearsItsName }
+    var isUnchanged: Bool { reader.isStream || (try? reader.file.facts()) == facts && reader.file.bearsItsName }
 
     /// Takes the line that was read into the progress.
     func passLine() {
@@ -35,6 +41,15 @@ final class FileReading {
         progress.lastLineSum = reader.lastLineSum
         progress.offset = reader.lineStart
         progress.sum = reader.sum
+        progress.lineFeeds = reader.lineFeeds
+    }
+
+    /// The piece that comes next, for people.
+    ///
+    /// - Parameter path: as people know the file.
+    func place(_ path: String) -> String {
+        guard !kind.format.isWhole else { return path }
+        return progress.lineFeeds.map { "\(path), line \($0 + 1)" } ?? "\(path), byte \(progress.offset)"
     }
 
     /// Whether the last line that was read still stands where it stood.

@@ -28,10 +28,12 @@ final class FolderLook {
     ///
     /// - Parameters:
     ///   - room: how many files may be found that are not known.
+    ///   - isOurs: whether a file is one to be read, by its name.
     ///   - isNew: whether a file holds something that was not read.
     /// - Returns: nil while the walk is under way; then the paths of files to read, in order.
     func step(
-        room: Int, isKnown: (_ path: String) -> Bool, isNew: (_ path: String, FileFacts) -> Bool
+        room: Int, isOurs: (_ path: String) -> Bool, isKnown: (_ path: String) -> Bool,
+        isNew: (_ path: String, FileFacts) -> Bool
     ) throws -> [String]? {
         if walk == nil {
             walk = try FolderWalk(root)
@@ -39,7 +41,7 @@ final class FolderLook {
         }
         do {
             try walk?.step(namesMax: Self.namesMax) { entry in
-                guard FilePacking(path: entry.path) != nil else { return }
+                guard isOurs(entry.path) else { return }
                 if !isKnown(entry.path) {
                     guard newCount < room else {
                         leftOut += 1

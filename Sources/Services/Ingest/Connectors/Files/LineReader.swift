@@ -22,38 +22,26 @@ struct ContentSum: Equatable, Sendable {
     }
 }
 
-/// How a file's lines are packed, by its name.
-enum FilePacking: CaseIterable {
-    case none, gzip, zstd
-
-    /// Nil for a file that is none of ours.
-    init?(path: String) {
-        let name = path.split(separator: "/").last ?? ""
-        // Names with a dot at their beginning are what editors and copying tools write before a file is whole.
-        guard !name.hasPrefix("."), let packing = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else {
-            return nil
-        }
-        self = packing
-    }
-
-    private var suffix: String {
-        switch self {
-        case .none: ".jsonl"
-        case .gzip: ".jsonl.gz"
-        case .zstd: ".jsonl.zst"
-        }
-    }
-}
-
-/// Reads a file line by line, unpacked, in constant memory. Offsets count unpacked bytes. Confined to one lane.
+/// Reads a file piece by piece, unpacked, in constant memory. Offsets count unpacked bytes. Confined to one lane.
 final class LineReader {
+    /// Where a piece ends.
+    enum Cut {
+        case lines
+        /// Rows of CSV, in which line feeds may stand in quotes.
+        case rows
+        /// All of the file is one piece, which only ``rest()`` returns.
+        case whole
+    }
+
     /// What comes next in a file.
     enum Piece {
-        /// A whole line without its line feed.
+        /// A whole line or row without its line feed.
         case line([UInt8])
-        /// A line that is longer than allowed, passed by.
+        /// A line that is longer than allowed, passed by. Of a file that is one piece no more is read.
         case oversized
-        /// Nothing yet: a long line or a long unpacked part is being skipped; the next call continues.
+        /// The first line of a row whose quotes are wrong, passed by.
+        case malformed
+        /// Nothing yet: a long line or a long unpacked part is being skipped, or nothing has come in; the next call continues.
         case more
         /// The file's present end.
         case end
@@ -62,10 +50,17 @@ final class LineReader {
     private static let chunkBytes = 1 << 18
     /// Bytes that one call passes by at most.
     private static let passedBytesMax = 1 << 23
+    /// Beyond this many unpacked bytes a packed file may not be more than so many times as large as packed.
+    private static let bombBytesMin: Int64 = 64 << 20
+    private static let bombRatio: Int64 = 1_000
 
     let file: File
     private let packing: FilePacking
-    private var rawOffset = 0
+    private let cut: Cut
+    /// Whether the file is a pipe or a terminal, which is read in its order and may have nothing yet.
+    let isStream: Bool
+    private(set) var rawOffset = 0
+    private var unpackedBytes: Int64 = 0
     /// Packed bytes that were read and not unpacked yet.
     private var raw: [UInt8] = []
     private var rawStart = 0
@@ -89,11 +84,22 @@ final class LineReader {
     /// Of the last whole line with its line feed; only of files that are not packed.
     private(set) var lastLineSum = ContentSum()
     private var lineSum = ContentSum()
+    /// Line feeds before ``lineStart``; nil where they were not counted.
+    private(set) var lineFeeds: Int64? = 0
+    private var passedLineFeeds: Int64 = 0
 
     /// - Throws: `FileError`, `ZstdError`; ``FilesConnectorError`` where memory is out.
-    init(path: String, packing: FilePacking) throws {
-        file = try File(path, .read)
+    convenience init(path: String, packing: FilePacking, cut: Cut = .lines) throws {
+        try self.init(File(path, .read), packing: packing, cut: cut, isStream: false)
+    }
+
+    /// - Parameter isStream: whether the file can only be read in its order.
+    init(_ file: consuming File, packing: FilePacking, cut: Cut, isStream: Bool) throws {
+        let path = file.path
+        self.file = file
         self.packing = packing
+        self.cut = cut
+        self.isStream = isStream
         switch packing {
         case .none: break
         case .gzip:
@@ -105,10 +111,45 @@ final class LineReader {
     }
 
     /// Continues an unpacked file behind the bytes that were read before.
-    func resume(at offset: Int64, sum: ContentSum) {
+    func resume(at offset: Int64, sum: ContentSum, lineFeeds: Int64?) {
         rawOffset = Int(offset)
         (self.offset, lineStart) = (offset, offset)
         self.sum = sum
+        self.lineFeeds = lineFeeds
+        // What was looked at in advance.
+        buffer = []
+        (start, searched) = (0, 0)
+    }
+
+    /// The bytes that come next, without reading them: `count`, or fewer at the file's end.
+    ///
+    /// - Returns: nil where they have not come in yet.
+    func head(_ count: Int) throws -> ArraySlice<UInt8>? {
+        while buffer.count - start < count {
+            switch try fill() {
+            case .bytes: continue
+            case .nothingYet: return nil
+            case .end: return buffer[start...]
+            }
+        }
+        return buffer[start..<start + count]
+    }
+
+    /// The row that comes next without its line feed, without reading it.
+    ///
+    /// - Returns: nil where it is longer than allowed, or has not come in yet.
+    func nextRow(bytesMax: Int) throws -> [UInt8]? {
+        while true {
+            if case .whole(let end) = row() { return Array(buffer[start..<end]) }
+            guard buffer.count - start <= bytesMax, case .bytes = try fill() else { return nil }
+        }
+    }
+
+    /// Whether nothing comes behind what was read.
+    func isAtEnd() throws -> Bool {
+        guard start == buffer.count else { return false }
+        if case .end = try fill() { return true }
+        return false
     }
 
     /// Reads on to `target` without looking for lines.
@@ -117,7 +158,13 @@ final class LineReader {
     func pass(to target: Int64) throws -> Bool? {
         var passed = 0
         while offset < target {
-            if start == buffer.count, try !fill() { return false }
+            if start == buffer.count {
+                switch try fill() {
+                case .bytes: break
+                case .nothingYet: return nil
+                case .end: return false
+                }
+            }
             let count = min(Int64(buffer.count - start), target - offset)
             consume(Int(count))
             passed += Int(count)
@@ -128,27 +175,70 @@ final class LineReader {
         return true
     }
 
-    /// The next line.
+    /// The next piece.
     func next(lineBytesMax: Int) throws -> Piece {
         var passed = 0
         while true {
-            if let end = lineFeed() {
-                // Four for a carriage return and the mark at a file's beginning, which are not the line's.
-                let isOversized = isPassing || end - start > lineBytesMax + 4
-                let line = isOversized ? [] : Array(buffer[start..<end])
-                consume(end + 1 - start)
-                endLine()
-                isPassing = false
-                return isOversized ? .oversized : .line(line)
-            }
+            if let piece = cutPiece(lineBytesMax) { return piece }
             if isPassing || buffer.count - start > lineBytesMax + 4 {
+                if cut == .whole { return .oversized }
+                if passOpenQuote() { return .malformed }
                 passed += buffer.count - start
                 consume(buffer.count - start)
                 isPassing = true
                 if passed >= Self.passedBytesMax { return .more }
             }
-            if try !fill() { return .end }
+            switch try fill() {
+            case .bytes: continue
+            case .nothingYet: return .more
+            case .end: return .end
+            }
         }
+    }
+
+    /// The piece at the beginning of the buffer, where it is whole.
+    private func cutPiece(_ lineBytesMax: Int) -> Piece? {
+        switch cut {
+        case .whole: return nil
+        case .rows where !isPassing:
+            switch row() {
+            case .whole(let end): return take(to: end, lineBytesMax)
+            case .malformed(let end):
+                _ = take(to: end, lineBytesMax)
+                return .malformed
+            case .unfinished: return nil
+            }
+        case .rows, .lines: return lineFeed().map { take(to: $0, lineBytesMax) }
+        }
+    }
+
+    /// The row that begins in the buffer.
+    private func row() -> CSVRows.Row {
+        // A mark at the file's beginning may stand before a quote.
+        let hasMark = lineStart == 0 && buffer[start...].starts(with: [0xEF, 0xBB, 0xBF])
+        return buffer.withUnsafeBufferPointer { CSVRows.row($0, from: start + (hasMark ? 3 : 0)) }
+    }
+
+    /// Passes by the first line of a row whose quote nothing closes, neither in the file nor in as many bytes as a row may have: the
+    /// lines behind it are read for themselves.
+    ///
+    /// - Returns: false where there is no such row.
+    func passOpenQuote() -> Bool {
+        guard cut == .rows, !isPassing, case .unfinished(hasOpenQuote: true) = row() else { return false }
+        searched = start
+        guard let end = lineFeed() else { return false }
+        _ = take(to: end, .max - 8)
+        return true
+    }
+
+    private func take(to end: Int, _ lineBytesMax: Int) -> Piece {
+        // Four for a carriage return and the mark at a file's beginning, which are not the line's.
+        let isOversized = isPassing || end - start > lineBytesMax + 4
+        let line = isOversized ? [] : Array(buffer[start..<end])
+        consume(end + 1 - start)
+        endLine()
+        isPassing = false
+        return isOversized ? .oversized : .line(line)
     }
 
     /// Whether the file's end is a whole line's, whole packed member's, or whole frame's end.
@@ -180,6 +270,8 @@ final class LineReader {
 
     private func endLine() {
         lineStart = offset
+        lineFeeds? += passedLineFeeds
+        passedLineFeeds = 0
         lastLineSum = lineSum
         lineSum = ContentSum()
     }
@@ -196,42 +288,77 @@ final class LineReader {
         return found
     }
 
+    private static func lineFeeds(in bytes: UnsafeRawBufferPointer) -> Int64 {
+        guard let base = bytes.baseAddress else { return 0 }
+        var (count, place) = (Int64(0), 0)
+        while place < bytes.count, let found = memchr(base + place, 0x0A, bytes.count - place) {
+            count += 1
+            place = UnsafeRawPointer(found) - base + 1
+        }
+        return count
+    }
+
     private func consume(_ count: Int) {
         guard count > 0 else { return }
         buffer.withUnsafeBytes { bytes in
             let taken = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
             sum.add(taken)
             if packing == .none { lineSum.add(taken) }
+            passedLineFeeds += Self.lineFeeds(in: taken)
         }
         start += count
         offset += Int64(count)
         searched = max(searched, start)
     }
 
-    /// Puts the next bytes behind those in the buffer; false at the file's end.
-    private func fill() throws -> Bool {
+    private enum Filling {
+        case bytes
+        /// The stream has nothing yet.
+        case nothingYet
+        case end
+    }
+
+    /// Puts the next bytes behind those in the buffer.
+    private func fill() throws -> Filling {
         if start > 0 {
             buffer.removeFirst(start)
             searched = max(0, searched - start)
             start = 0
         }
         if packing == .none {
-            let bytes = try file.read(at: rawOffset, count: Self.chunkBytes)
-            rawOffset += bytes.count
+            guard let bytes = try readRaw() else { return .nothingYet }
             buffer.append(contentsOf: bytes)
-            return !bytes.isEmpty
+            return bytes.isEmpty ? .end : .bytes
         }
         while true {
             if rawStart == raw.count, !holdsMore {
-                raw = try file.read(at: rawOffset, count: Self.chunkBytes)
+                guard let bytes = try readRaw() else { return .nothingYet }
+                raw = bytes
                 rawStart = 0
-                rawOffset += raw.count
-                if raw.isEmpty { return false }
+                if raw.isEmpty { return .end }
             }
             let before = buffer.count
             if packing == .gzip { try unpackGzip() } else { try unpackZstd() }
-            if buffer.count > before { return true }
+            unpackedBytes += Int64(buffer.count - before)
+            guard unpackedBytes <= max(Self.bombBytesMin, Int64(rawOffset) * Self.bombRatio) else {
+                throw FileFault(
+                    .bomb, "unpacks to more than \(Self.bombRatio) times its size; unpack it where that is meant")
+            }
+            if buffer.count > before { return .bytes }
         }
+    }
+
+    /// Nil where a stream has nothing yet.
+    private func readRaw() throws -> [UInt8]? {
+        let bytes: [UInt8]
+        if isStream {
+            guard let read = try file.readNext(count: Self.chunkBytes, timeoutMilliseconds: 100) else { return nil }
+            bytes = read
+        } else {
+            bytes = try file.read(at: rawOffset, count: Self.chunkBytes)
+        }
+        rawOffset += bytes.count
+        return bytes
     }
 
     private func unpackGzip() throws {
@@ -240,7 +367,7 @@ final class LineReader {
         do {
             count = try raw.withUnsafeBytes { bytes in try inflate?.step(bytes, from: &rawStart) ?? 0 }
         } catch {
-            throw FilesConnectorError("its gzip data is damaged")
+            throw FileFault(.damaged, "its gzip data is damaged")
         }
         inflate?.withPiece(count) { buffer.append(contentsOf: $0) }
         holdsMore = count == InflateStream.pieceBytes

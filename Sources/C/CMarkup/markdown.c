@@ -1,0 +1,123 @@
+#include "arena.h"
+#include "cmarkup.h"
+
+#include <cmark-gfm-core-extensions.h>
+#include <cmark-gfm.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+// cmark's allocator has no word for whose memory it is.
+static _Thread_local struct arena *current;
+
+// The size stands before each piece, since `resize` is not told it.
+enum { HEADER_BYTES = 16 };
+
+static void *take_zeroed(size_t count, size_t size) {
+    if (size != 0 && count > MARKUP_MEMORY_MAX / size) longjmp(current->end, MARKUP_TOO_COMPLEX);
+    size_t bytes = count * size;
+    uint8_t *start = arena_allocate(current, bytes + HEADER_BYTES);
+    memcpy(start, &bytes, sizeof(bytes));
+    memset(start + HEADER_BYTES, 0, bytes);
+    return start + HEADER_BYTES;
+}
+
+static void *resize(void *pointer, size_t size) {
+    size_t known = 0;
+    if (pointer != NULL) memcpy(&known, (uint8_t *)pointer - HEADER_BYTES, sizeof(known));
+    if (pointer != NULL && size <= known) return pointer;
+    uint8_t *start = arena_allocate(current, size + HEADER_BYTES);
+    memcpy(start, &size, sizeof(size));
+    if (known > 0) memcpy(start + HEADER_BYTES, pointer, known);
+    return start + HEADER_BYTES;
+}
+
+static void release(void *pointer) { (void)pointer; }
+
+static cmark_mem memory = {take_zeroed, resize, release};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void attach(cmark_parser *parser, const char *name) {
+    cmark_syntax_extension *extension = cmark_find_syntax_extension(name);
+    if (extension != NULL) cmark_parser_attach_syntax_extension(parser, extension);
+}
+
+static int is_tight(cmark_node *paragraph) {
+    cmark_node *item = cmark_node_parent(paragraph);
+    if (item == NULL || cmark_node_get_type(item) != CMARK_NODE_ITEM) return 0;
+    cmark_node *list = cmark_node_parent(item);
+    return list != NULL && cmark_node_get_list_tight(list);
+}
+
+static void words(struct writer *writer, cmark_node *node) {
+    const char *literal = cmark_node_get_literal(node);
+    if (literal != NULL) writer_words(writer, literal, strlen(literal));
+}
+
+static void block_gap(struct writer *writer, cmark_node *node) {
+    cmark_node_type type = cmark_node_get_type(node);
+    if (type == CMARK_NODE_ITEM) return writer_gap(writer, GAP_LINE);
+    if (type == CMARK_NODE_PARAGRAPH && is_tight(node)) return writer_gap(writer, GAP_LINE);
+    if ((type & CMARK_NODE_TYPE_MASK) != CMARK_NODE_TYPE_BLOCK) return;
+    const char *name = cmark_node_get_type_string(node);
+    if (strcmp(name, "table_cell") == 0) return writer_gap(writer, GAP_SPACE);
+    if (strcmp(name, "table_row") == 0 || strcmp(name, "table_header") == 0) return writer_gap(writer, GAP_LINE);
+    writer_gap(writer, GAP_PARAGRAPH);
+}
+
+static void visit(struct writer *writer, cmark_node *node) {
+    cmark_node_type type = cmark_node_get_type(node);
+    if (type == CMARK_NODE_TEXT || type == CMARK_NODE_CODE) return words(writer, node);
+    if (type == CMARK_NODE_SOFTBREAK) return writer_gap(writer, GAP_SPACE);
+    if (type == CMARK_NODE_LINEBREAK) return writer_gap(writer, GAP_LINE);
+    const char *literal = cmark_node_get_literal(node);
+    if (literal == NULL) return;
+    if (type == CMARK_NODE_CODE_BLOCK) writer_verbatim(writer, literal, strlen(literal));
+    if (type == CMARK_NODE_HTML_BLOCK) html_append(writer, literal, strlen(literal), NULL);
+}
+
+static void collect(struct writer *writer, struct writer *heading, cmark_node *root) {
+    cmark_iter *walk = cmark_iter_new(root);
+    size_t heading_start = 0;
+    cmark_event_type event;
+    while ((event = cmark_iter_next(walk)) != CMARK_EVENT_DONE) {
+        arena_check(writer->arena);
+        cmark_node *node = cmark_iter_get_node(walk);
+        int is_heading = cmark_node_get_type(node) == CMARK_NODE_HEADING;
+        block_gap(writer, node);
+        if (event == CMARK_EVENT_ENTER) {
+            if (is_heading) heading_start = writer->length;
+            visit(writer, node);
+        } else if (is_heading && heading->length == 0) {
+            writer_words(heading, (const char *)writer->bytes + heading_start, writer->length - heading_start);
+        }
+        // Leaves have no event of their own end.
+        block_gap(writer, node);
+    }
+}
+
+static void convert(struct arena *arena, const uint8_t *bytes, size_t length, markup_document *document) {
+    struct writer writer = {arena, NULL, 0, 0, GAP_NONE};
+    struct writer heading = writer;
+    cmark_parser *parser = cmark_parser_new_with_mem(CMARK_OPT_DEFAULT, &memory);
+    attach(parser, "table");
+    attach(parser, "strikethrough");
+    cmark_parser_feed(parser, (const char *)bytes, length);
+    collect(&writer, &heading, cmark_parser_finish(parser));
+    document->text = (markup_span){writer.bytes, writer.length};
+    document->heading = (markup_span){heading.bytes, heading.length};
+}
+
+int markup_markdown(const uint8_t *bytes, size_t length, markup_document *document) {
+    memset(document, 0, sizeof(*document));
+    pthread_once(&once, cmark_gfm_core_extensions_ensure_registered);
+    struct arena *arena = arena_new();
+    if (arena == NULL) return MARKUP_OUT_OF_MEMORY;
+    document->memory = arena;
+    current = arena;
+    int status = setjmp(arena->end);
+    if (status == 0) convert(arena, bytes, length, document);
+    current = NULL;
+    return status;
+}

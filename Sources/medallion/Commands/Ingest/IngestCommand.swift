@@ -1,0 +1,108 @@
+import Bytes
+import Concurrency
+import Console
+import Ingest
+import Kafka
+import ServiceLifecycle
+import Settings
+import Sources
+
+/// `medallion ingest`: files into the topic of a source.
+struct IngestCommand: Command {
+    static let name = "ingest"
+    static let summary = "Sends the documents in files to the topic of a source."
+    static let table = ArgumentTable(
+        options: [
+            .init(name: "--source", value: "NAME", help: "The declared source; needed if several take documents."),
+            .init(
+                name: "--format", value: "FORMAT",
+                help: "jsonl, csv, markdown, html or text (default: by the ends of names; standard input: jsonl)."),
+            .init(name: "--dry-run", value: nil, help: "Send nothing; tell what would become of the documents."),
+            .init(
+                name: "--from-beginning", value: nil, help: "Send again what was sent before, as something new."),
+            .init(name: "--json", value: nil, help: "The summary as one JSON object."),
+        ],
+        positionals: [
+            .init(
+                name: "PATH", isRequired: true, help: "A file, a folder, or `-` for standard input.", takesRest: true)
+        ])
+    static let details = """
+        Files end in .jsonl or .ndjson (an object a line), .csv (the first row names the members), .md or .markdown, .html
+        or .htm, .txt (a document each), and may be packed: .gz, .zst. How far each was acknowledged is kept in DATA_DIR:
+        whatever ends a run, the same command continues it, and what was read before is not sent again.
+
+          medallion ingest notes/ --source notes
+          medallion ingest orders.csv.zst --source orders --dry-run
+          zstdcat dump.zst | medallion ingest - --source products
+
+        Exit codes: 0 all was read, 1 something was left out or is missing, 69 the broker took nothing for a while.
+        """
+
+    private let paths: [String]
+    private let source: String?
+    private let format: FileFormat?
+    private let isDryRun: Bool
+    private let startsOver: Bool
+    private let isJSON: Bool
+
+    init(_ arguments: ParsedArguments) throws {
+        paths = arguments.words
+        source = arguments.value("--source")
+        let format = arguments.value("--format")
+        self.format = format.flatMap(FileFormat.init(rawValue:))
+        if let format, self.format == nil {
+            throw UsageError(
+                "--format \(format): one of \(FileFormat.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        isDryRun = arguments.has("--dry-run")
+        startsOver = arguments.has("--from-beginning")
+        isJSON = arguments.has("--json")
+        if paths.contains("") { throw UsageError("PATH is empty") }
+        if isDryRun && startsOver { throw UsageError("--dry-run reads from the beginning anyway") }
+    }
+
+    func run(_ context: Context) async throws {
+        let source = try chosen(context)
+        let tally = FileTally()
+        let files = GivenSearch.files(paths, format: format, tally: tally)
+        let given = GivenFiles(files, startsOver: startsOver, tally: tally)
+        let job = IngestJob(source: source, given: given, context: context)
+        if isDryRun {
+            let report = try await Lane(name: "ingest").run { try IngestTrial(source, given).run() }
+            IngestRendering.show(report, tally.figures, source, asJSON: isJSON)
+        } else {
+            let end = try await job.run()
+            IngestRendering.show(tally.figures, end, source, asJSON: isJSON)
+            try Self.check(end)
+        }
+        let refused = tally.figures.refused
+        if refused > 0 { throw Failure("\(refused) files, lines or rows were left out; see above") }
+    }
+
+    private static func check(_ end: IngestJob.End) throws {
+        switch end {
+        case .complete: return
+        case .failed(let words): throw Failure(words)
+        case .stalled(let words): throw Failure(words, code: .dependencyUnavailable)
+        case .stopped:
+            throw Failure("stopped before all was read; the same command continues where this one ended")
+        }
+    }
+
+    /// The source whose logic takes objects as files hold them.
+    private func chosen(_ context: Context) throws -> SourceDeclaration {
+        let declared = try DeclaredSources.read(context.settings).only(
+            source,
+            where: { source in
+                guard case .document(let settings) = source.logic else { return false }
+                return settings.envelope == nil
+            }, else: "whose logic is `document`, without an envelope,", isStart: true
+        ).sources
+        guard let first = declared.first, declared.count == 1 else {
+            throw UsageError(
+                "several sources take documents (\(declared.map(\.name.text).joined(separator: ", "))): say which with "
+                    + "--source")
+        }
+        return first
+    }
+}

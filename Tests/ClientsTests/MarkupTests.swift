@@ -1,0 +1,92 @@
+import Markup
+import Testing
+
+@Suite("Text of HTML and Markdown")
+struct MarkupTests {
+    private static func text(_ markup: MarkupText) -> String { String(decoding: markup.text, as: UTF8.self) }
+
+    @Test("HTML: paragraphs, lists and tables are text; scripts, styles, navigation and what is hidden are not")
+    func html() throws {
+        let page = """
+            <!doctype html><html lang="de-DE"><head><title> Ein
+             Titel </title><link rel="canonical" href="https://a.example/x"><style>p{}</style></head><body><nav>menu</nav>
+            <h1>Head <b>ing</b></h1><p>One <i>two</i>
+             three<br>four</p><script>alert(1)</script><ul><li>a<li>b</ul><table><tr><td>1<td>2<tr><td>3</table><pre>x
+              y
+            </pre>tail &amp; &eacute;<svg><title>no</title></svg><p hidden>no</p><!-- no --></body></html>
+            """
+        let markup = try Markup.html(Array(page.utf8))
+        #expect(
+            Self.text(markup)
+                == "Head ing\n\nOne two three\nfour\n\na\nb\n\n1 2\n3\n\nx\n  y\n\ntail & é")
+        #expect(markup.title == "Ein Titel")
+        #expect(markup.heading == "Head ing")
+        #expect(markup.language == "de-DE")
+        #expect(markup.url == "https://a.example/x")
+    }
+
+    @Test("Markdown: marks are gone, lists keep their lines, HTML in it is read as HTML")
+    func markdown() throws {
+        let page = """
+            # Title *em*
+
+            Para one
+            soft `code` [link](http://x) ![alt](i.png)
+
+            - a
+            - b
+
+            ```
+            code
+              block
+            ```
+
+            <div>html <b>here</b><script>no</script></div>
+
+            | a | b |
+            |---|---|
+            | 1 | 2 |
+
+            ~~gone~~ <b>inline</b> &amp; end
+            """
+        let markup = try Markup.markdown(Array(page.utf8))
+        #expect(
+            Self.text(markup)
+                == "Title em\n\nPara one soft code link alt\n\na\nb\n\ncode\n  block\n\nhtml here\n\na b\n1 2\n\n"
+                + "gone inline & end")
+        #expect(markup.heading == "Title em")
+    }
+
+    @Test(
+        "HTML that lies 100,000 deep is refused at once, whatever it is made of",
+        arguments: ["<div>", "<b>", "<table>", "<p><b a=1>", "<svg>", "<font size=1><p>x</p>", "<object><div>"])
+    func deepHTML(part: String) {
+        #expect(throws: MarkupError.tooDeep) {
+            try Markup.html(Array(String(repeating: part, count: 100_000).utf8))
+        }
+    }
+
+    @Test("HTML in which few bytes make many elements ends at the limit of memory")
+    func manyElements() {
+        let formats = (0..<1_000).map { "<b a=\($0)>" }.joined()
+        let page = "<p>" + formats + String(repeating: "<p>x", count: 200_000)
+        #expect(throws: MarkupError.tooComplex) { try Markup.html(Array(page.utf8)) }
+    }
+
+    @Test(
+        "Markdown that lies 100,000 deep, and what is known to be slow, ends within the limits",
+        arguments: ["> ", "* ", "[", "![", "*a ", "`", "a**b", "[a](b", "|a\n", "*a_", "<!--", "a\n> "])
+    func deepMarkdown(part: String) {
+        // Either a text or a named error: it returns.
+        _ = try? Markup.markdown(Array(String(repeating: part, count: 100_000).utf8))
+    }
+
+    @Test("Nothing, and bytes of any kind, crash neither")
+    func anyBytes() throws {
+        #expect(try Markup.html([]).text.isEmpty)
+        #expect(try Markup.markdown([]).text.isEmpty)
+        let bytes = (0..<4_096).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 3) }
+        _ = try Markup.html(bytes)
+        _ = try Markup.markdown(bytes)
+    }
+}

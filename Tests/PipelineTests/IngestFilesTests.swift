@@ -1,0 +1,64 @@
+import Files
+import Glibc
+import JSONScan
+import PlatformTesting
+import Testing
+
+/// `medallion ingest` beside a running platform.
+@Suite struct IngestFilesTests {
+    private static let declaration =
+        #"{"sources":[{"name":"notes","connector":{"type":"none"},"logic":{"type":"document","fields":{"id":"id","#
+        + #""title":"title","text":"text","lang":"lang","time":"time"}}}]}"#
+
+    @Test(.timeLimit(.minutes(5))) func aFolderKilledInTheMiddle() async throws {
+        let environment = ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]
+        try await Deployment.run(environment: environment) { deployment in
+            let declared = ["SOURCES_FILE": deployment.file("declared.json")]
+            try File.replace(deployment.file("declared.json"), with: Array(Self.declaration.utf8))
+            let folder = deployment.file("notes")
+            try Folder.create(folder)
+            let rows = (0..<300).map { "row\($0),\"kettle number word\($0)\"\n" }
+            try File.replace(folder + "/a.csv", with: Array(("id,text\n" + rows.joined()).utf8))
+            try File.replace(folder + "/b.md", with: Array("# A teapot\n\nIt is made of *porcelain*.\n".utf8))
+            try File.replace(folder + "/c.html", with: Array("<title>Samovar</title><p>Copper and brass.".utf8))
+            try File.replace(folder + "/d.txt", with: [0x63, 0xE9])
+            try deployment.start("up", environment: declared)
+            try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
+
+            // A dry run tells what would be, and sends nothing.
+            let trial = try deployment.refusal(["ingest", folder, "--dry-run"], environment: declared)
+            #expect(
+                trial.contains("302 documents of 4 files: 302 would be indexed, 0 would go to quarantine"), "\(trial)")
+            #expect(trial.contains("d.txt: is no UTF-8"), "\(trial)")
+
+            // Slowly, so that there is a middle.
+            let slow = declared.merging(["MAX_EVENTS_PER_MIN": "6000"]) { $1 }
+            let first = try deployment.start("ingest", [folder, "--source", "notes"], environment: slow)
+            let state = deployment.dataFolder + "/ingest/notes/files.jsonl"
+            try deployment.wait(for: "a part to be acknowledged") {
+                guard let bytes = try? File.contents(of: state) else { return false }
+                return bytes.split(separator: 0x0A).dropFirst().contains { line in
+                    (try? JSONValue.parse(Array(line)))?["offset"]?.integer ?? 0 > 0
+                }
+            }
+            try first.kill9()
+            deployment.forget(first)
+            let rest = try deployment.refusal(["ingest", folder, "--source", "notes", "--json"], environment: declared)
+            #expect(rest.contains(#""complete":true"#) && rest.contains(#""left_out":{"not_utf_8":1}"#), "\(rest)")
+            try Folder.remove(folder + "/d.txt")
+            let last = try deployment.command(["ingest", folder], environment: declared)
+            #expect(last.contains("nothing new: all 3 files were sent before"), "\(last)")
+
+            // Each document is found once.
+            try deployment.wait(for: "all documents") {
+                let page = try deployment.api.get("/collections")["collections"]?.array?.first
+                return page?["documents"]?.integer == 302
+            }
+            for words in ["word0", "word150", "word299"] {
+                #expect(try deployment.api.search(words, mode: "lexical").count == 1)
+            }
+            #expect(try deployment.api.search("porcelain", mode: "lexical") == ["b.md"])
+            #expect(try deployment.api.search("brass", mode: "lexical") == ["c.html"])
+        }
+    }
+}
