@@ -27,6 +27,9 @@ struct Document {
     var lang = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
     var eventTimeMilliseconds: Int64 = 0
     var flags: QualityFlags = []
+
+    /// Whether the index gets none of it.
+    var isLeftOut: Bool { !flags.isDisjoint(with: .leavesOut) }
 }
 
 /// Where the fields that the logic looks at stand among the fields of a record.
