@@ -162,6 +162,12 @@ extension DocumentStages {
     /// What is declared: without any of it nothing is said.
     fileprivate var inWords: [LogicSetting] {
         var settings: [LogicSetting] = []
+        if !passesOver.isEmpty {
+            settings.append(
+                .init(
+                    "passes_over", "records that are about nothing",
+                    .list(passesOver.map { "\($0.path) is \($0.value.words)" }, none: "none")))
+        }
         if textCharactersMin > 0 {
             settings.append(
                 .init("text_characters_min", "shortest text that is kept", textCharactersMin, unit: "characters"))

@@ -198,11 +198,15 @@ enum LogicReading {
 
     private static let stageMembers = [
         "text_characters_min", "near_duplicates_offsets", "near_duplicates_milliseconds", "near_duplicates_distance",
-        "detects_language", "reputation",
+        "detects_language", "reputation", "passes_over",
     ]
 
     private static func stages(_ members: [String: DeclarationReader]) -> DocumentStages {
-        var stages = DocumentStages()
+        var stages = DocumentStages(passesOver: members["passes_over"].map { passedOver($0) } ?? [])
+        if members["envelope"] != nil {
+            members["passes_over"]?.fault(
+                "goes with documents as they are: an envelope says itself what is about nothing")
+        }
         if let least = members["text_characters_min"]?.integer(DocumentStages.textCharactersBounds) {
             stages.textCharactersMin = Int(least)
         }
@@ -210,6 +214,23 @@ enum LogicReading {
         if let weight = members["reputation"]?.number(DocumentStages.reputationBounds) { stages.reputation = weight }
         stages.nearDuplicates = nearDuplicates(members)
         return stages
+    }
+
+    private static func passedOver(_ reader: DeclarationReader) -> [PassedOver] {
+        (reader.entries(countMax: DocumentStages.passedOverMax) ?? []).compactMap { text, entry in
+            guard let path = FieldPath(text) else {
+                entry.fault("is no place in the object: \(FieldPath.grammar)")
+                return nil
+            }
+            switch entry.value {
+            case .bool(let flag): return PassedOver(path, .bool(flag))
+            case .integer(let number): return PassedOver(path, .integer(number))
+            case .string: return entry.text(bytesMax: 255).map { PassedOver(path, .text($0)) }
+            default:
+                entry.fault("must be a text, a whole number, true or false")
+                return nil
+            }
+        }
     }
 
     private static func nearDuplicates(_ members: [String: DeclarationReader]) -> NearDuplicateWindow.Limits? {

@@ -53,6 +53,8 @@ package struct DocumentFields {
     let texts: [Place]
     /// In the order of the settings' attributes.
     let attributes: [Place]
+    /// In the order of the settings' ``DocumentStages/passesOver``.
+    let passedOver: [Place]
     /// What lies around places of a row, such as a column of JSON around its members; none without an envelope.
     let parents: [Place]
     /// Where they stand in a record; nil where the record is the object.
@@ -75,6 +77,7 @@ package struct DocumentFields {
         time = mapping.time.map { place($0) }
         texts = mapping.texts.map { place($0) }
         attributes = settings.attributes.map { place($0.path) }
+        passedOver = settings.stages.passesOver.map { place($0.path) }
         var outer: [String] = []
         if settings.envelope != nil {
             let inner = [id, deleted, version, title, url, lang, time].compactMap { $0?.path } + texts.map(\.path)
@@ -101,7 +104,8 @@ package struct DocumentFields {
     }
 
     private var places: [Place] {
-        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes + parents
+        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes
+            + passedOver + parents
     }
 
     // MARK: Reading

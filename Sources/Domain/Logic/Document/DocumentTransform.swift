@@ -119,6 +119,8 @@ package struct DocumentTransform {
             guard let opened = try envelope.open(whole) else { return nil }
             (source, told) = (opened.fields, opened.operation)
         }
+        for (place, passed) in zip(fields.passedOver, settings.stages.passesOver)
+        where passed.matches(source.value(at: place.index)) { return nil }
         var document = try fields.read(source, told: told, record, id: &id)
         if record.eventID.isEmpty {
             eventID.append(contentsOf: id)
