@@ -358,7 +358,7 @@ let package = Package(
             "IngestTests",
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
-                "PostgresTesting", "Postgres", "Sources", "JSONScan",
+                "PostgresTesting", "Postgres", "Sources", "Logic", "JSONScan",
                 "ServiceLifecycle", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),

@@ -80,9 +80,10 @@ import Testing
         let stream = ServerSentEventsDeclaration(url: scene.configuration.url, key: try Self.path("title"))
         let settings = DocumentSettings(mapping: mapping)
         let source = ScriptedSource(eventCount: 40, script: [.cut(afterBytes: 2_000), .play], seed: 3)
-        try await scene.run(source: source, scan: { try DocumentEventScan(stream, settings) }) { _ in
-            source.seen.isPlayedOut && ((try? scene.content().ids.count) ?? 0) == 40
+        try await scene.run(source: source, scan: { try DocumentEventScan(stream, settings) }) {
+            source.seen.isPlayedOut && $0.inFlight == 0
         }
+        #expect(try scene.content().ids == Array(1...40))
         for record in try scene.content().records {
             let number = try #require(record.headers["sse_id"].flatMap { Int($0) })
             #expect(record.headers["event_id"] == "\(number)" && record.key == "T\(number % 17)")
