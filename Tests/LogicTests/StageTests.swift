@@ -101,6 +101,32 @@ import Testing
         #expect(driver.lines.passedOverCount == (isNothing ? 1 : 0) && driver.lines.quarantineCount == 0)
     }
 
+    /// Of recent changes Gold has nothing of what is left out: each is a document of its own.
+    @Test func recentChangesPassStagesToo() throws {
+        var settings = TransformSettings(template: try TextTemplate("{title}: {comment}"))
+        settings.stages = DocumentStages(textCharactersMin: 12, nearDuplicates: .init(offsets: 50, distance: 0))
+        let driver = try LogicDriver(.recentChange(settings), collection: "c")
+        func isGold(_ id: String, _ comment: String, type: String = "edit", _ offset: Int64) throws -> Bool {
+            let json =
+                #"{"$schema":"/mediawiki/recentchange/1.0.0","meta":{"id":"\#(id)","dt":"2025-11-24T16:00:00Z","domain":"d.org","uri":"u"},"type":"\#(type)","title":"Gate","comment":"\#(comment)","user":"U","bot":false,"wiki":"enwiki","namespace":0}"#
+            return try driver.feed(json, offset: offset) != nil
+        }
+        #expect(try isGold("a", "a new bridge", 0))
+        #expect(try !isGold("b", "A new bridge!", 1))
+        #expect(try isGold("a", "a new bridge", 2), "the same change again")
+        #expect(try !isGold("c", "typo", 3))
+        // What the filters leave out is no text that another one could repeat.
+        #expect(try !isGold("d", "an old bridge", type: "log", 4))
+        #expect(try isGold("e", "an old bridge", 5))
+        #expect(driver.lines.silverCount == 6 && driver.lines.goldCount == 3)
+        #expect(driver.lines.rules[.nearDuplicate]?.count == 1 && driver.lines.rules[.textTooShort]?.count == 1)
+        #expect(!String(decoding: driver.lines.silver, as: UTF8.self).contains("near_duplicate"))
+        var hasher = try TestHasher()
+        let version = try settings.logicVersion(hasher: &hasher)
+        settings.stages.reputation = 2
+        #expect(try settings.logicVersion(hasher: &hasher) != version)
+    }
+
     /// Logic from before there were stages keeps its fingerprint.
     @Test func withoutStagesNothingIsStored() throws {
         let json = String(decoding: try Products.settings().canonicalJSON, as: UTF8.self)

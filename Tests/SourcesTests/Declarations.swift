@@ -56,6 +56,17 @@ enum Declarations {
             file(source(connector: #"{"type":"sse","url":"http://h","event_time":5}"#)),
             "sources[0].connector.event_time"
         ),
+        (
+            file(
+                source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","detects_language":true}"#)),
+            "sources[0].logic"
+        ),
+        (
+            file(
+                source(
+                    connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","near_duplicates_distance":1}"#)),
+            "sources[0].logic.near_duplicates_distance"
+        ),
         (file(source(connector: #"{"type":"sse","url":"http://h","key":""}"#)), "sources[0].connector.key"),
         (file(source(connector: #"{"type":"sse","url":"http://h","id":"a"}"#)), "sources[0].connector"),
         (file(source(connector: #"{"type":"sse","url":"http://h","key":"a"}"#, logic: change)), "sources[0]"),
@@ -110,6 +121,12 @@ enum Declarations {
         file(source(connector: #"{"type":"none"}"#, logic: change)),
         file(source(connector: #"{"type":"sse","url":"https://h/s?x=1"}"#, logic: change)),
         file(source(connector: #"{"type":"sse","url":"https://h/s"}"#)),
+        file(
+            source(
+                connector: #"{"type":"none"}"#,
+                logic:
+                    #"{"type":"recent_change","text_characters_min":5,"near_duplicates_offsets":9,"near_duplicates_distance":1,"reputation":0.25}"#
+            )),
         file(
             source(
                 connector:

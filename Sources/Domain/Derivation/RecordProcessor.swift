@@ -164,7 +164,7 @@ package struct RecordProcessor: ~Copyable {
     private mutating func warmTexts(_ record: BronzeRecord) {
         guard generations.contains(where: \.hasWindow), record.erasure == nil, let bytes = record.value else { return }
         bytes.withUnsafeBytes { value in
-            guard parser.parseObject(value) == nil else { return }
+            guard parser.parseObject(value) == nil, !isCanary() else { return }
             let event = SourceRecord(
                 topic: topic, partition: partition, offset: record.offset,
                 timestampMilliseconds: record.timestampMilliseconds, key: nil, origin: record.origin,

@@ -67,7 +67,7 @@ package enum LogicSettings: Sendable, Equatable {
     /// Which documents are left out for the text of others; nil where none are.
     package var nearDuplicates: NearDuplicateWindow.Limits? {
         switch self {
-        case .recentChange: nil
+        case .recentChange(let settings): settings.stages.nearDuplicates
         case .document(let settings): settings.stages.nearDuplicates
         }
     }
@@ -75,7 +75,7 @@ package enum LogicSettings: Sendable, Equatable {
     /// What the scores of the documents are multiplied by, unless a search says otherwise.
     package var reputation: Double {
         switch self {
-        case .recentChange: 1
+        case .recentChange(let settings): settings.stages.reputation
         case .document(let settings): settings.stages.reputation
         }
     }
@@ -199,7 +199,7 @@ package enum Logic {
     /// Whether what becomes of a record hangs on the texts of earlier ones, so that those have to be observed.
     package var hasWindow: Bool {
         switch self {
-        case .recentChange: false
+        case .recentChange(let transform): transform.hasWindow
         case .document(let transform): transform.hasWindow
         }
     }
@@ -208,7 +208,9 @@ package enum Logic {
     /// and makes nothing of it.
     package mutating func observe(_ record: borrowing SourceRecord, fields: EventFields) {
         switch consume self {
-        case .recentChange(let transform): self = .recentChange(transform)
+        case .recentChange(var transform):
+            defer { self = .recentChange(transform) }
+            transform.observe(record, fields: fields)
         case .document(var transform):
             defer { self = .document(transform) }
             transform.observe(record, fields: fields)
@@ -218,7 +220,9 @@ package enum Logic {
     /// Empties the window of near duplicates.
     package mutating func forget() {
         switch consume self {
-        case .recentChange(let transform): self = .recentChange(transform)
+        case .recentChange(var transform):
+            defer { self = .recentChange(transform) }
+            transform.forget()
         case .document(var transform):
             defer { self = .document(transform) }
             transform.forget()

@@ -121,7 +121,7 @@ extension TransformSettings {
         settings += duplicates.inWords
         // Before, the indexer cut the text, whatever these said.
         if codeVersion.cutsPassages { settings += passages.inWords }
-        return settings
+        return settings + stages.inWords
     }
 }
 

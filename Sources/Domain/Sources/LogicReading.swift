@@ -41,7 +41,7 @@ enum LogicReading {
                     "code_version", "template", "wikis", "namespaces", "drops_bots", "types",
                     "content_characters_max", "duplicates_offsets", "duplicates_milliseconds",
                     "passage_weight_max", "passage_overlap",
-                ])
+                ] + textStageMembers)
         else { return nil }
         let before = reader.faults.all.count
         var settings = defaults
@@ -69,13 +69,14 @@ enum LogicReading {
         }
         settings.duplicates = limits(members, defaults.duplicates)
         settings.passages = passages(members, defaults.passages)
+        settings.stages = stages(members)
         guard reader.faults.all.count == before else { return nil }
         // Once more through the initializer, which puts lists in their order.
         return TransformSettings(
             codeVersion: settings.codeVersion, template: settings.template, wikis: settings.wikis,
             namespaces: settings.namespaces, dropsBots: settings.dropsBots,
             contentCharactersMax: settings.contentCharactersMax, types: settings.types,
-            duplicates: settings.duplicates, passages: settings.passages)
+            duplicates: settings.duplicates, passages: settings.passages, stages: settings.stages)
     }
 
     // MARK: Documents
@@ -196,10 +197,12 @@ enum LogicReading {
         return PassageSettings(weightMax: weightMax, overlap: overlap.map { Int($0) })
     }
 
-    private static let stageMembers = [
+    /// What recent changes have of the stages, too: they tell their language and their canaries themselves.
+    private static let textStageMembers = [
         "text_characters_min", "near_duplicates_offsets", "near_duplicates_milliseconds", "near_duplicates_distance",
-        "detects_language", "reputation", "passes_over",
+        "reputation",
     ]
+    private static let stageMembers = textStageMembers + ["detects_language", "passes_over"]
 
     private static func stages(_ members: [String: DeclarationReader]) -> DocumentStages {
         var stages = DocumentStages(passesOver: members["passes_over"].map { passedOver($0) } ?? [])

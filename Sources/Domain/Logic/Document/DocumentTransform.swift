@@ -147,7 +147,7 @@ package struct DocumentTransform {
 
     /// The stages that may leave a document out which broke no rule.
     private mutating func passStages(_ document: inout Document, _ record: borrowing SourceRecord) {
-        if isTextTooShort {
+        if settings.stages.isTooShort(text) {
             document.flags.insert(.textTooShort)
             window?.remove(id: id, version: document.version, offset: record.offset)
         } else if window?.isDuplicate(
@@ -156,14 +156,6 @@ package struct DocumentTransform {
         {
             document.flags.insert(.nearDuplicate)
         }
-    }
-
-    private var isTextTooShort: Bool {
-        let least = settings.stages.textCharactersMin
-        guard least > 0 else { return false }
-        // A scalar has four bytes at most.
-        guard text.count < 4 * least else { return false }
-        return text.count { $0 & 0xC0 != 0x80 } < least
     }
 
     /// What Gold says of a document that is left out: that it is gone, as an earlier version of it has to be.

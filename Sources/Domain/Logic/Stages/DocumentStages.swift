@@ -34,6 +34,13 @@ package struct DocumentStages: Sendable, Equatable {
         self.reputation = reputation
     }
 
+    /// Whether a text in UTF-8 has too few Unicode scalars.
+    func isTooShort(_ text: [UInt8]) -> Bool {
+        // A scalar has four bytes at most.
+        guard textCharactersMin > 0, text.count < 4 * textCharactersMin else { return false }
+        return text.count { $0 & 0xC0 != 0x80 } < textCharactersMin
+    }
+
     /// Writes what is declared: logic without stages keeps the fingerprint that it had before there were any.
     func write(to json: inout JSONWriter) {
         if detectsLanguage { json.bool("detects_language", true) }
