@@ -204,8 +204,7 @@ package enum Logic {
         }
     }
 
-    /// Takes a record into the window of near duplicates, as ``apply(_:fields:bronzeSHA256:embedsValue:hasher:output:goldLine:)`` does,
-    /// and makes nothing of it.
+    /// Takes a record into the window of near duplicates, as the logic does when it is applied, and makes nothing of it.
     package mutating func observe(_ record: borrowing SourceRecord, fields: EventFields) {
         switch consume self {
         case .recentChange(var transform):

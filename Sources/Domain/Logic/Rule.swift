@@ -36,8 +36,8 @@ package enum Rule: String, CaseIterable, Sendable {
         case reject
         /// It is kept, with the rule's name in `quality_flags`.
         case flag
-        /// Silver has it, with the rule's name in `quality_flags`, and the index does not: Gold says that the document is deleted, so
-        /// that an earlier version does not stay.
+        /// Silver has it and the index does not. Of documents Silver has the rule's name in `quality_flags`, and Gold says that the
+        /// document is deleted, so that no earlier version stays; of recent changes Gold has nothing.
         case leaveOut = "leave_out"
     }
 

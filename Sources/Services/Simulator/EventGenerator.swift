@@ -3,8 +3,8 @@ import Bytes
 /// Invents the events of a stream: every event is a function of the seed and its index, so that any client can resume anywhere
 /// and the same seed gives the same stream.
 ///
-/// The mix of recent changes is that of real streams: about 56 % edits, 37 % categorizations, 4 % log entries, 3 % new pages and a few
-/// structured discussions (type `142`); over a hundred wikis in 17 scripts; 37 % bots; events of two data centres that
+/// The mix of recent changes is that of real streams: about 56 % edits, 37 % categorizations, 4 % log entries, 3 % new pages
+/// and a few structured discussions (type `142`); over a hundred wikis in 17 scripts; 37 % bots; events of two data centres that
 /// arrive out of order (about a third of neighbours); some sent twice; some canaries. Texts come from ``WordLists``.
 package struct EventGenerator: Sendable {
     /// Names the whole stream.

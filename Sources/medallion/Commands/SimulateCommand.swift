@@ -15,7 +15,8 @@ struct SimulateCommand: Command {
         .init(
             name: "--streams", value: "LIST",
             help:
-                "Streams to serve, of recentchange, page-create and revision-create; --recording is of the first, the others are invented (default: all of them, with --recording recentchange)."
+                "Streams to serve, of recentchange, page-create and revision-create; --recording is of the first, others are "
+                + "invented (default: all three, with --recording recentchange)."
         ),
         .init(name: "--loop", value: nil, help: "Start the recording over at its end, with fresh ids."),
         .init(name: "--seed", value: "N", help: "Seed of invented events (default: random)."),

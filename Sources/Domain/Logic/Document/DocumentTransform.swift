@@ -92,9 +92,8 @@ package struct DocumentTransform {
         output.eventTimes.append(document.eventTimeMilliseconds)
         output.count(document.flags, offset: record.offset)
         let start = output.gold.count
-        try appendGold(
-            document.isLeftOut ? withoutContent(document) : document, record, bronzeSHA256: bronzeSHA256,
-            hasher: &hasher, to: &output.gold)
+        let kept = document.isLeftOut ? withoutContent(document) : document
+        try appendGold(kept, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
         output.goldCount += 1
         id.withUnsafeBufferPointer { id in
             output.gold.withUnsafeBytes { buffer in

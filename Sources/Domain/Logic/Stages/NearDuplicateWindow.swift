@@ -1,5 +1,5 @@
-/// Remembers the texts of one topic partition's documents, so that a document can be left out whose text another one has already, or
-/// nearly: some 120 bytes for each offset of the window.
+/// Remembers the texts of one topic partition's documents, so that a document can be left out whose text another one has
+/// already, or nearly: some 120 bytes for each offset of the window.
 ///
 /// The window is one of the blocks of N offsets, 0 to N - 1, N to 2N - 1 and so on, and begins empty. That bounds what it holds,
 /// and makes its answers a function of the records since the beginning of the block: a start, or a replay, that first reads those
@@ -16,10 +16,13 @@ package struct NearDuplicateWindow: Sendable {
         package let offsets: Int64
         /// How far back in broker time the other document's record may lie, in milliseconds.
         package let milliseconds: Int64
-        /// How many bits of two fingerprints may differ; 0 asks for texts that are equal but for case, white space and punctuation.
+        /// How many bits of two fingerprints may differ; 0 asks for texts that are equal but for case, white space and
+        /// punctuation.
         package let distance: Int
 
-        package init(offsets: Int64, milliseconds: Int64 = standardMilliseconds, distance: Int = distanceMax) {
+        package init(
+            offsets: Int64, milliseconds: Int64 = Limits.standardMilliseconds, distance: Int = Limits.distanceMax
+        ) {
             self.offsets = max(1, offsets)
             self.milliseconds = milliseconds
             self.distance = min(max(0, distance), Self.distanceMax)

@@ -59,8 +59,8 @@ package struct ServerSentEventsDeclaration: ConnectorMembers {
         case .recentChange:
             guard eventID != nil || eventTime != nil || key != nil else { return nil }
             return
-                "the connector \"sse\" takes event_id, event_time and key with the logic \"document\": where they stand in a "
-                + "recent change is known, so leave them out"
+                "the connector \"sse\" takes event_id, event_time and key with the logic \"document\": where they stand in "
+                + "a recent change is known, so leave them out"
         case .document(let settings):
             guard settings.envelope != nil else { return nil }
             return

@@ -14,8 +14,8 @@ struct EventFacts {
     var timeMilliseconds: Int64?
 }
 
-/// Finds in an event that is a document what its record needs; it judges nothing, which is the stream job's business. An event that
-/// is no JSON, or has something else at a place, goes to the topic as it came.
+/// Finds in an event that is a document what its record needs; it judges nothing, which is the stream job's business. An event
+/// that is no JSON, or has something else at a place, goes to the topic as it came.
 ///
 /// Not thread-safe.
 package final class DocumentEventScan {
