@@ -56,7 +56,7 @@ package struct NearDuplicateWindow: Sendable {
     private static let candidatesMax = 256
     private static let slotsMax = 1 << 16
 
-    package let limits: Limits
+    private let limits: Limits
     private var text = TextFingerprint()
     /// Which block of offsets is held.
     private var block: Int64 = -1
