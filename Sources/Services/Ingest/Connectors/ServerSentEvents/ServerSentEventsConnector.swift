@@ -146,7 +146,9 @@ package final class ServerSentEventsConnector: SourceConnector {
         case 200:
             SourceError(
                 cause: .notAStream,
-                message: "\(configuration.url) is not an event stream but \(head.contentType); check WIKIMEDIA_SSE_URL")
+                message:
+                    "\(configuration.url) is not an event stream but \(head.contentType); check WIKIMEDIA_SSE_URL, or its url where it is declared"
+            )
         case 401, 403:
             SourceError(
                 cause: .forbidden,
@@ -157,7 +159,9 @@ package final class ServerSentEventsConnector: SourceConnector {
         default:
             SourceError(
                 cause: .notAStream,
-                message: "the source answered with status \(head.status); check WIKIMEDIA_SSE_URL")
+                message:
+                    "the source answered with status \(head.status); check WIKIMEDIA_SSE_URL, or its url where it is declared"
+            )
         }
     }
 
