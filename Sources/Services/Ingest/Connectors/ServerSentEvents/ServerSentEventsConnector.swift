@@ -147,8 +147,8 @@ package final class ServerSentEventsConnector: SourceConnector {
             SourceError(
                 cause: .notAStream,
                 message:
-                    "\(configuration.url) is not an event stream but \(head.contentType); check WIKIMEDIA_SSE_URL, or its url where it is declared"
-            )
+                    "\(configuration.url) is not an event stream but \(head.contentType); check WIKIMEDIA_SSE_URL, "
+                    + "or its url where it is declared")
         case 401, 403:
             SourceError(
                 cause: .forbidden,
@@ -159,9 +159,8 @@ package final class ServerSentEventsConnector: SourceConnector {
         default:
             SourceError(
                 cause: .notAStream,
-                message:
-                    "the source answered with status \(head.status); check WIKIMEDIA_SSE_URL, or its url where it is declared"
-            )
+                message: "the source answered with status \(head.status); check WIKIMEDIA_SSE_URL, "
+                    + "or its url where it is declared")
         }
     }
 
