@@ -121,7 +121,9 @@ let package = Package(
         module("Domain", "Records", uses: ["Bytes"]),
         module("Domain", "Logic", uses: ["Records", "Bytes"]),
         // What turns records into lines, the same for the stream job and for replays.
-        module("Domain", "Derivation", uses: ["Records", "Logic", "Sources", "Lake", "Hashing", "JSONScan", "Bytes"]),
+        module(
+            "Domain", "Derivation",
+            uses: ["Records", "Logic", "Sources", "Lake", "Hashing", "LanguageDetection", "JSONScan", "Bytes"]),
         module(
             "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         // Declarations are JSON; what they describe is pure.

@@ -38,11 +38,12 @@ package struct ProducerScene {
     @discardableResult
     package func run(
         _ configuration: ProducerConfiguration? = nil, source: ScriptedSource, metrics: MetricsRegistry = .init(),
+        scan: @escaping @Sendable () throws -> DocumentEventScan? = { nil },
         until isDone: @escaping @Sendable (ProducerStatus) -> Bool
     ) async throws -> ProducerStatus {
         let producer = ConnectorService.producer(
             configuration: configuration ?? self.configuration, metrics: metrics,
-            logger: Logger("test", level: .error), source: source)
+            logger: Logger("test", level: .error), scan: scan, source: source)
         let stop = StopSignal()
         async let end: Void = producer.run(stop: stop)
         // Also on the way out of a failed test, which else would wait for the producer for ever.
@@ -58,15 +59,18 @@ package struct ProducerScene {
 extension ConnectorService {
     /// What follows one event stream.
     ///
-    /// - Parameter source: in place of HTTP.
+    /// - Parameters:
+    ///   - scan: makes what looks into events that are documents.
+    ///   - source: in place of HTTP.
     package static func producer(
         configuration: ProducerConfiguration, metrics: MetricsRegistry, logger: Logger,
+        scan: @escaping @Sendable () throws -> DocumentEventScan? = { nil },
         source: (any EventSource)? = nil
     ) -> ConnectorService {
         ConnectorService(
             source: configuration.topic, isDeclared: false, configuration: configuration, metrics: metrics,
             logger: logger
-        ) { ServerSentEventsConnector(configuration, metrics: metrics, source: source) }
+        ) { ServerSentEventsConnector(configuration, metrics: metrics, scan: try scan(), source: source) }
     }
 }
 

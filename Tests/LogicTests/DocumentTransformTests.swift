@@ -28,9 +28,11 @@ final class LogicDriver {
     private var parser: JSONFieldParser
     private let count: Int
 
-    init(_ settings: LogicSettings, collection: String = "products") throws {
+    init(
+        _ settings: LogicSettings, collection: String = "products", languages: (any LanguageFinder)? = nil
+    ) throws {
         var hasher = try TestHasher()
-        logic = try Logic(settings, collection: collection, hasher: &hasher)
+        logic = try Logic(settings, collection: collection, languages: languages, hasher: &hasher)
         self.hasher = hasher
         count = settings.paths.count
         parser = try JSONFieldParser(paths: settings.paths)
@@ -292,6 +294,15 @@ enum Products {
         try vary { $0.contentCharactersMax = 77 }
         try vary { $0.duplicates = .init(offsets: 1, milliseconds: 1) }
         try vary { $0 = DocumentSettings(mapping: base.mapping, attributes: []) }
+        try vary { $0.stages.textCharactersMin = 5 }
+        try vary { $0.stages.nearDuplicates = .init(offsets: 5) }
+        try vary { $0.stages.nearDuplicates = .init(offsets: 6) }
+        try vary { $0.stages.nearDuplicates = .init(offsets: 5, milliseconds: 7) }
+        try vary { $0.stages.nearDuplicates = .init(offsets: 5, distance: 0) }
+        try vary { $0.stages.detectsLanguage = true }
+        try vary { $0.stages.reputation = 2 }
+        try vary { $0.stages = .init(passesOver: [PassedOver(path, .bool(true))]) }
+        try vary { $0.stages = .init(passesOver: [PassedOver(path, .text("true"))]) }
     }
 
     /// The closed set runs a recent change exactly as its transform does.

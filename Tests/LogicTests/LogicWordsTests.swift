@@ -37,6 +37,9 @@ import Testing
             { $0.passages = .init(weightMax: 50) },
             { $0.mapping.url = name }, { $0.mapping.lang = name }, { $0.mapping.time = name }, { $0.mapping.id = name },
             { $0.mapping.truncated = name }, { $0.mapping.deleted = name }, { $0.envelope = .debezium },
+            { $0.stages.textCharactersMin = 5 }, { $0.stages.nearDuplicates = .init(offsets: 5) },
+            { $0.stages.detectsLanguage = true }, { $0.stages.reputation = 0.5 },
+            { $0.stages = .init(passesOver: [PassedOver(name, .bool(true))]) },
         ] {
             var other = plain
             edit(&other)

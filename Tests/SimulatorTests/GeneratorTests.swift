@@ -88,6 +88,43 @@ import Testing
         #expect((900...1_500).contains(bytesTotal / total))
     }
 
+    /// The shape of mediawiki/revision/create, a stream of its own for each seed.
+    @Test(arguments: [SimulatedStream.pageCreate, .revisionCreate])
+    func revisionsHaveTheShapeOfTheirStream(stream: SimulatedStream) throws {
+        let generator = EventGenerator(
+            seed: 17, startMilliseconds: 1_763_715_780_000, eventsPerSecond: 50, stream: stream)
+        var (ids, pages): (Set<String>, Set<Int64>) = ([], [])
+        var (canaries, first, changes) = (0, 0, 0)
+        for index in 0..<2_000 {
+            var (bytes, again): ([UInt8], [UInt8]) = ([], [])
+            generator.append(index, to: &bytes)
+            generator.append(index, to: &again)
+            #expect(bytes == again && !bytes.contains(0x0A))
+            let event = try JSONValue.parse(bytes)
+            #expect(event["meta"]?["stream"]?.string == "mediawiki.\(stream.rawValue)")
+            #expect(event["$schema"]?.string == "/mediawiki/revision/create/2.0.0")
+            ids.insert(try #require(event["meta"]?["id"]?.string))
+            guard event["meta"]?["domain"]?.string != "canary" else {
+                canaries += 1
+                continue
+            }
+            pages.insert(try #require(event["page_id"]?.integer))
+            if event["rev_parent_id"] == nil { first += 1 } else { changes += 1 }
+            #expect(event["page_title"]?.string?.contains(" ") == false)
+            #expect(event["comment"]?.string != nil && event["rev_id"]?.integer != nil)
+            #expect(event["performer"]?["user_text"]?.string?.isEmpty == false)
+            let time = try #require(event["rev_timestamp"]?.string)
+            #expect(CivilTime.epochMilliseconds(rfc3339: time) != nil)
+        }
+        #expect(canaries > 0 && ids.count > 1_900 && pages.count > 1_500)
+        #expect(stream == .pageCreate ? changes == 0 : (30...250).contains(first) && changes > 1_500)
+        var (own, other): ([UInt8], [UInt8]) = ([], [])
+        generator.append(7, to: &own)
+        EventGenerator(seed: 18, startMilliseconds: 1_763_715_780_000, eventsPerSecond: 50, stream: stream)
+            .append(7, to: &other)
+        #expect(own != other)
+    }
+
     @Test func repeatsAreByteForByte() throws {
         var found = 0
         for index in 0..<3_000 {

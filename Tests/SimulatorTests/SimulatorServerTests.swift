@@ -93,6 +93,41 @@ private let three = (1...3).map { #"{"meta":{"dt":"2025-05-03T10:00:0\#($0)Z"},"
         #expect(try stage.text("a.jsonl").contains(#"{"injected":true}"#))
     }
 
+    /// Each stream is served at its own address, with ids of its own, and a client resumes there.
+    @Test func severalStreamsAreServedBesideEachOther() async throws {
+        let folder = try TemporaryFolder()
+        var sources: [SimulatedStream: any PlayableSource] = [:]
+        for stream in [SimulatedStream.recentChange, .pageCreate] {
+            sources[stream] = GeneratedSource(
+                generator: EventGenerator(seed: 5, startMilliseconds: 0, eventsPerSecond: 100, stream: stream))
+        }
+        let simulator = Simulator(
+            configuration: SimulatorConfiguration(pace: .unlimited), sources: sources, metrics: MetricsRegistry(),
+            logger: quiet)
+        let base = "http://127.0.0.1:\(try simulator.start())"
+        defer { simulator.stop() }
+        #expect(simulator.streams == [.recentChange, .pageCreate])
+        try await Lane(name: "test").run { () throws -> Void in
+            for stream in simulator.streams {
+                var options = RecorderOptions(
+                    url: base + stream.path, userAgent: "test (https://example.org)",
+                    output: folder.file("\(stream.rawValue).sse"))
+                options.eventsMax = 20
+                #expect(try Recorder(options: options, logger: quiet).record(stop: StopSignal()).events == 20)
+                let text = String(
+                    decoding: try File.contents(of: folder.file("\(stream.rawValue).sse")), as: UTF8.self)
+                #expect(text.contains(#"id: [{"topic":"eqiad.mediawiki.\#(stream.rawValue)""#))
+                #expect(text.contains(#""stream":"mediawiki.\#(stream.rawValue)""#))
+                // A recording of any stream can be played.
+                #expect(try Recording(path: folder.file("\(stream.rawValue).sse")).eventCount == 20)
+            }
+            let missing = try HTTPClient().request(
+                HTTPClientRequest(url: base + SimulatedStream.revisionCreate.path), timeoutMilliseconds: 20_000,
+                shouldStop: { false })
+            #expect(missing.status == 404)
+        }
+    }
+
     @Test(arguments: [("/inject", "[1]", 422), ("/inject", "{", 422), ("/nowhere", "{}", 404)])
     func wrongRequestsAreRefused(path: String, body: String, status: Int) async throws {
         let stage = try Stage(lines: three)

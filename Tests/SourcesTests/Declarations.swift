@@ -24,6 +24,71 @@ enum Declarations {
         #"{"type":"document","fields":\#(fields)\#(more)}"#
     }
 
+    private static func staged(_ members: String) -> String { logic(#"{"id":"sku","text":"body"}"#, "," + members) }
+
+    /// What no stage may be, each with the place within `logic`.
+    private static let stageFaults: [(members: String, place: String)] = [
+        (#""text_characters_min":-1"#, "text_characters_min"), (#""text_characters_min":"9""#, "text_characters_min"),
+        (#""text_characters_min":10001"#, "text_characters_min"),
+        (#""near_duplicates_offsets":500001"#, "near_duplicates_offsets"),
+        (#""near_duplicates_offsets":1.5"#, "near_duplicates_offsets"),
+        (#""near_duplicates_milliseconds":5"#, "near_duplicates_milliseconds"),
+        (#""near_duplicates_distance":1"#, "near_duplicates_distance"),
+        (#""near_duplicates_offsets":9,"near_duplicates_distance":4"#, "near_duplicates_distance"),
+        (#""near_duplicates_offsets":9,"near_duplicates_milliseconds":null"#, "near_duplicates_milliseconds"),
+        (#""detects_language":1"#, "detects_language"), (#""reputation":0"#, "reputation"),
+        (#""reputation":10.5"#, "reputation"), (#""reputation":"high""#, "reputation"),
+        (#""passes_over":["meta.domain"]"#, "passes_over"), (#""passes_over":{"a..b":"c"}"#, "passes_over.a..b"),
+        (#""passes_over":{"a":""}"#, "passes_over.a"), (#""passes_over":{"a":null}"#, "passes_over.a"),
+        (#""passes_over":{"a":[1]}"#, "passes_over.a"), (#""passes_over":{"a":1.5}"#, "passes_over.a"),
+        (
+            #""passes_over":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1}"#, "passes_over"
+        ),
+    ]
+
+    /// Streams and stages that are refused.
+    private static let refusedStreams: [(text: String, place: String)] = [
+        (
+            file(source(connector: #"{"type":"sse","url":"http://h","event_id":"meta..id"}"#)),
+            "sources[0].connector.event_id"
+        ),
+        (
+            file(source(connector: #"{"type":"sse","url":"http://h","event_time":5}"#)),
+            "sources[0].connector.event_time"
+        ),
+        (
+            file(
+                source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","detects_language":true}"#)),
+            "sources[0].logic"
+        ),
+        (
+            file(
+                source(
+                    connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","near_duplicates_distance":1}"#)),
+            "sources[0].logic.near_duplicates_distance"
+        ),
+        (file(source(connector: #"{"type":"sse","url":"http://h","key":""}"#)), "sources[0].connector.key"),
+        (file(source(connector: #"{"type":"sse","url":"http://h","id":"a"}"#)), "sources[0].connector"),
+        (file(source(connector: #"{"type":"sse","url":"http://h","key":"a"}"#, logic: change)), "sources[0]"),
+        (file(source(connector: #"{"type":"sse","url":"http://h"}"#, logic: debezium)), "sources[0]"),
+        (
+            file(
+                source(
+                    connector: #"{"type":"none"}"#,
+                    logic: debezium.replacing(#""document","#, with: #""document","passes_over":{"a":1},"#))),
+            "sources[0].logic.passes_over"
+        ),
+    ]
+
+    private static var refusedStages: [(text: String, place: String)] {
+        stageFaults.map { fault in
+            (text: file(source(logic: staged(fault.members))), place: "sources[0].logic.\(fault.place)")
+        }
+    }
+
+    /// Refused by parser and schema alike, with the place that the parser names.
+    static let refused: [(text: String, place: String)] = refusedMembers + refusedStages + refusedStreams
+
     private static func attributes(_ text: String) -> String {
         source(more: #""collection":{"attributes":\#(text)}"#)
     }
@@ -55,6 +120,24 @@ enum Declarations {
                 logic: #"{"type":"document","envelope":"debezium","fields":{"id":"sku","text":"body"}}"#)),
         file(source(connector: #"{"type":"none"}"#, logic: change)),
         file(source(connector: #"{"type":"sse","url":"https://h/s?x=1"}"#, logic: change)),
+        file(source(connector: #"{"type":"sse","url":"https://h/s"}"#)),
+        file(
+            source(
+                connector: #"{"type":"none"}"#,
+                logic:
+                    #"{"type":"recent_change","text_characters_min":5,"near_duplicates_offsets":9,"near_duplicates_distance":1,"reputation":0.25}"#
+            )),
+        file(
+            source(
+                connector:
+                    #"{"type":"sse","url":"https://h/s","event_id":"meta.id","event_time":"meta.dt","key":"page"}"#,
+                logic: staged(
+                    #""passes_over":{"meta.domain":"canary","bot":true,"n":7},"text_characters_min":20,"near_duplicates_offsets":500000,"near_duplicates_milliseconds":1,"near_duplicates_distance":0,"detects_language":true,"reputation":0.1"#
+                ))),
+        file(
+            source(
+                logic: staged(
+                    #""text_characters_min":0,"near_duplicates_offsets":0,"detects_language":false,"reputation":10"#))),
         file(
             source(
                 connector:
@@ -79,8 +162,7 @@ enum Declarations {
             )),
     ]
 
-    /// Refused by parser and schema alike, with the place that the parser names.
-    static let refused: [(text: String, place: String)] = [
+    private static let refusedMembers: [(text: String, place: String)] = [
         ("[]", "the file"), ("{}", "the file"), (#"{"sources":[]}"#, "sources"), (#"{"sources":{}}"#, "sources"),
         (#"{"sources":[\#(source())],"source":1}"#, "the file"),
         (file("1"), "sources[0]"), (file("{}"), "sources[0]"),
@@ -130,7 +212,6 @@ enum Declarations {
         ),
         (file(source(connector: #"{"type":"sse","url":"ftp://h"}"#, logic: change)), "sources[0].connector.url"),
         (file(source(connector: #"{"type":"sse","url":"http:///x"}"#, logic: change)), "sources[0].connector.url"),
-        (file(source(connector: #"{"type":"sse","url":"http://h"}"#)), "sources[0]"),
         (file(source(logic: change)), "sources[0]"),
         (file(source(logic: debezium)), "sources[0]"),
         (file(source(connector: postgres())), "sources[0]"),

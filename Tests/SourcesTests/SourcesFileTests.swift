@@ -114,6 +114,25 @@ import Testing
         #expect(source.connector == .files(FilesDeclaration(folder: "/etc/medallion/data/x")))
     }
 
+    /// What is shown to people is what is read.
+    @Test func theExampleOfEventStreamsIsRead() throws {
+        let text = try String(
+            decoding: File.contents(of: PackageRoot.path + "/examples/event_streams.json"), as: UTF8.self)
+        let sources = try Self.parse(text)
+        #expect(sources.map(\.logic.kind) == [.recentChange, .document, .document])
+        #expect(sources.map(\.collection.reputation) == [1, 1.5, 0.8])
+        guard case .serverSentEvents(let stream) = sources[1].connector, case .document(let logic) = sources[1].logic
+        else {
+            Issue.record("no stream of documents")
+            return
+        }
+        #expect(stream.eventID?.text == "meta.id" && stream.eventTime?.text == "meta.dt")
+        #expect(stream.key?.text == "page_title" && stream.at(stream.url) == stream)
+        #expect(logic.stages.nearDuplicates == .init(offsets: 50_000, milliseconds: 3_600_000, distance: 3))
+        #expect(logic.stages.textCharactersMin == 20 && logic.stages.detectsLanguage)
+        #expect(sources[1].logic.duplicateReach.offsets == 100_000)
+    }
+
     @Test("stored logic reads back as it was, and an unknown member is refused")
     func storedLogic() throws {
         for text in Declarations.accepted {
@@ -174,6 +193,9 @@ import Testing
         let folder = try TemporaryFolder()
         var lines: [String] = []
         for text in Declarations.accepted { lines.append(#"[true,\#(text)]"#) }
+        let example = try String(
+            decoding: File.contents(of: PackageRoot.path + "/examples/event_streams.json"), as: UTF8.self)
+        lines.append("[true,\(example.split(separator: "\n").joined())]")
         for (text, _) in Declarations.refused { lines.append(#"[false,\#(text)]"#) }
         try File.replace(folder.file("examples.jsonl"), with: Array((lines.joined(separator: "\n") + "\n").utf8))
         let output = try PythonTool.run([

@@ -8,7 +8,7 @@ import Testing
         let names = try Repository.paths(in: "examples").map { $0.dropFirst("examples/".count) }
         let page = try Repository.text("examples/README.md")
         for name in names where name != "README.md" { #expect(page.contains("[\(name)](\(name))"), "\(name)") }
-        #expect(names.count == 6)
+        #expect(names.count == 7)
     }
 
     @Test func ollamasSettingsAreRead() throws {

@@ -1,6 +1,8 @@
 import Bytes
 import Hashing
 import JSONScan
+import LanguageDetection
+package import Logic
 import Records
 
 /// Lets rules hash without knowing the library.
@@ -13,6 +15,17 @@ package struct LibraryHasher: ~Copyable, ContentHasher {
     /// Appends the SHA-256 of `bytes` in hexadecimal.
     package mutating func appendHexDigest(of bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) throws {
         try hasher.hash(bytes).appendHex(to: &output)
+    }
+}
+
+/// Lets rules find languages without knowing the library.
+package struct LibraryLanguages: LanguageFinder {
+    package init() {}
+
+    /// What the library is not sure of is not known.
+    package func language(of text: [UInt8]) -> String? {
+        guard let found = LanguageDetector.detect(text), found.isReliable else { return nil }
+        return found.code
     }
 }
 

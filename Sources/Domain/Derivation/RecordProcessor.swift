@@ -30,50 +30,6 @@ package struct GoldEntry: Sendable {
 ///
 /// The same for the stream job and for replays, so that both give the same bytes. Not thread-safe.
 package struct RecordProcessor: ~Copyable {
-    /// One generation with its logic and the lines made since the last ``removeLines()``.
-    package struct Generation {
-        package let number: Int64
-        package fileprivate(set) var logic: Logic
-        package fileprivate(set) var lines = DerivedLines()
-        /// Whether the record at hand is a duplicate by this generation's bounds.
-        fileprivate var leavesOut = false
-        /// Where the logic's fields stand among those of the parser.
-        fileprivate var places: [Int] = []
-        fileprivate let limits: DuplicateWindow.Limits
-        fileprivate let followsRedrives: Bool
-        fileprivate let followsMarks: Bool
-        fileprivate let passesTombstones: Bool
-
-        fileprivate init(_ number: Int64, _ logic: Logic) {
-            let settings = logic.settings
-            self.number = number
-            self.logic = logic
-            limits = settings.duplicates
-            followsRedrives = settings.followsRedrives
-            followsMarks = settings.followsRepeatMarks
-            passesTombstones = settings.passesTombstones
-        }
-
-        fileprivate mutating func apply(
-            _ record: borrowing SourceRecord, fields: EventFields, bronzeSHA256: [UInt8],
-            embedsValue: Bool, hasher: inout LibraryHasher,
-            goldLine: (UnsafeBufferPointer<UInt8>, UnsafeRawBufferPointer) -> Void
-        ) throws {
-            try logic.apply(
-                record, fields: fields, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue, hasher: &hasher,
-                output: &lines, goldLine: goldLine)
-        }
-
-        fileprivate mutating func reject(
-            _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
-            bronzeSHA256: [UInt8]?, embedsValue: Bool
-        ) {
-            logic.reject(
-                record, rejection, eventID: eventID, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue,
-                output: &lines)
-        }
-    }
-
     /// A larger value is kept in Bronze and quarantined.
     package static let valueBytesMax = 1 << 20
 
@@ -121,14 +77,19 @@ package struct RecordProcessor: ~Copyable {
     /// SHA-256 of the last record's value in hexadecimal; empty for a tombstone.
     package var lastSHA256: String { String(decoding: digest, as: UTF8.self) }
 
-    /// How many offsets back the duplicate window must have been read; ``add(_:)`` may widen it.
-    package var windowOffsets: Int64 { duplicates.offsetsMax }
+    /// How many offsets back the windows must have been read; ``add(_:)`` may widen them.
+    package var windowOffsets: Int64 {
+        let texts = generations.map { $0.logic.settings.nearDuplicates?.offsets ?? 0 }
+        return max(duplicates.offsetsMax, texts.max() ?? 0)
+    }
 
-    /// Writes `generation` from the next record on. If that makes ``windowOffsets`` grow, the window is empty, and what
-    /// lies before the next record must be read into it by ``warm(_:)``.
+    /// Writes `generation` from the next record on.
     ///
+    /// - Returns: whether that emptied the windows: then the ``windowOffsets`` records before the next one must be read into
+    ///   them by ``warm(_:)``.
     /// - Throws: ``LogicError`` where this binary cannot run its logic of the topic.
-    package mutating func add(_ generation: LakeGeneration) throws {
+    @discardableResult
+    package mutating func add(_ generation: LakeGeneration) throws -> Bool {
         let logic = try generation.runnable(topic, hasher: &hasher)
         let settings = logic.settings
         if let other = generations.first, other.logic.settings.kind != settings.kind {
@@ -139,9 +100,11 @@ package struct RecordProcessor: ~Copyable {
         generations.append(Generation(generation.number, logic))
         frame = RecordFrame(settings.kind)
         try placeFields()
-        if settings.duplicates.offsets > duplicates.offsetsMax {
-            duplicates = DuplicateWindow(offsetsMax: settings.duplicates.offsets)
-        }
+        let isCold = settings.duplicates.offsets > duplicates.offsetsMax || logic.hasWindow
+        guard isCold else { return false }
+        duplicates = DuplicateWindow(offsetsMax: max(settings.duplicates.offsets, duplicates.offsetsMax))
+        for index in generations.indices { generations[index].logic.forget() }
+        return true
     }
 
     /// Lets the parser read what all generations want, each path once. With recent changes that is always the same.
@@ -173,8 +136,13 @@ package struct RecordProcessor: ~Copyable {
         for index in generations.indices { generations[index].lines.removeAll() }
     }
 
-    /// Takes a record's event id into the duplicate window, as a replay or a start does with what lies before.
+    /// Takes a record into the windows, as a replay or a start does with what lies before.
     package mutating func warm(_ record: BronzeRecord) {
+        warmEventIDs(record)
+        warmTexts(record)
+    }
+
+    private mutating func warmEventIDs(_ record: BronzeRecord) {
         guard let field = frame.eventID else {
             guard !record.eventID.isEmpty else { return }
             return record.eventID.withUnsafeBufferPointer { warm($0, record) }
@@ -190,6 +158,29 @@ package struct RecordProcessor: ~Copyable {
             eventID: id, offset: record.offset,
             brokerMilliseconds: SourceRecord.brokerMilliseconds(record.timestampMilliseconds),
             origin: windowOrigin(record.origin), mayRepeat: Self.mayRepeat(record.mayRepeat, record.origin))
+    }
+
+    /// Of what was erased nothing is made, so its text is not there to be held against others.
+    private mutating func warmTexts(_ record: BronzeRecord) {
+        guard generations.contains(where: \.hasWindow), record.erasure == nil, let bytes = record.value else { return }
+        bytes.withUnsafeBytes { value in
+            guard parser.parseObject(value) == nil, !isCanary() else { return }
+            let event = SourceRecord(
+                topic: topic, partition: partition, offset: record.offset,
+                timestampMilliseconds: record.timestampMilliseconds, key: nil, origin: record.origin,
+                mayRepeat: record.mayRepeat, eventID: record.eventID, value: value)
+            for index in generations.indices { observe(index, event, valueBytes: value.count) }
+        }
+    }
+
+    /// Takes a record of which a generation makes no line into its window: what the window holds hangs on the records alone, so
+    /// that a start in their midst finds the same.
+    private mutating func observe(_ index: Int, _ record: borrowing SourceRecord, valueBytes: Int) {
+        guard generations[index].hasWindow, valueBytes <= Self.valueBytesMax else { return }
+        fillFields(index)
+        fields.withUnsafeBufferPointer { fields in
+            generations[index].logic.observe(record, fields: EventFields(fields))
+        }
     }
 
     /// A redriven record stands for one that was sent before, whatever its headers say.
@@ -229,7 +220,10 @@ package struct RecordProcessor: ~Copyable {
             canaryCount += 1
             return .canary
         }
-        if isDuplicate() { return .duplicate }
+        if isDuplicate() {
+            for index in generations.indices { observe(index, record, valueBytes: value.count) }
+            return .duplicate
+        }
         if value.count > Self.valueBytesMax {
             return reject(record, Rejection(.tooLarge), eventID: id, embedsValue: embedsValue)
         }
@@ -284,7 +278,13 @@ package struct RecordProcessor: ~Copyable {
     private mutating func deriveAll(_ record: borrowing SourceRecord, embedsValue: Bool) throws {
         // Generations mostly want the same fields.
         var filled: Int?
-        for index in generations.indices where !generations[index].leavesOut {
+        for index in generations.indices {
+            if generations[index].leavesOut {
+                guard generations[index].hasWindow else { continue }
+                observe(index, record, valueBytes: 0)
+                filled = index
+                continue
+            }
             if filled.map({ generations[$0].places != generations[index].places }) ?? true { fillFields(index) }
             filled = index
             try derive(index, record, embedsValue: embedsValue)

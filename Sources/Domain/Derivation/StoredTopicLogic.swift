@@ -41,7 +41,9 @@ extension LakeGeneration {
                 description: "generation \(number) stores the tenant \(stored.tenant) for the topic \(topic), which is "
                     + "no name: \(TenantID.grammar)")
         }
-        let made = try Logic(stored.read(), collection: stored.collection, tenant: tenant, hasher: &hasher)
+        let made = try Logic(
+            stored.read(), collection: stored.collection, tenant: tenant, languages: LibraryLanguages(), hasher: &hasher
+        )
         guard made.logicVersion == stored.logicVersion else {
             throw LogicError(
                 description: "generation \(number) was made by logic \(stored.logicVersion), but its settings give "

@@ -13,6 +13,7 @@ package struct DerivedLines: Sendable {
     private var rejected: [Rule: RuleCount] = [:]
     /// By the combination of flags, so that counting takes no look-up.
     private var flagged = [RuleCount](repeating: RuleCount(), count: QualityFlags.combinations)
+    private var hasFlags = false
     /// Event times of the Silver lines in their order, in milliseconds since 1970.
     package var eventTimes: [Int64] = []
 
@@ -31,7 +32,9 @@ package struct DerivedLines: Sendable {
     package init() {}
 
     mutating func count(_ flags: QualityFlags, offset: Int64) {
-        if !flags.isEmpty { flagged[Int(flags.rawValue)].add(offset: offset) }
+        guard !flags.isEmpty else { return }
+        flagged[Int(flags.rawValue)].add(offset: offset)
+        hasFlags = true
     }
 
     private mutating func count(_ rejection: Rejection, offset: Int64) {
@@ -58,7 +61,10 @@ package struct DerivedLines: Sendable {
         quarantine.removeAll(keepingCapacity: true)
         (silverCount, goldCount, quarantineCount, passedOverCount) = (0, 0, 0, 0)
         rejected.removeAll(keepingCapacity: true)
-        for number in flagged.indices { flagged[number] = RuleCount() }
+        if hasFlags {
+            for number in flagged.indices { flagged[number] = RuleCount() }
+            hasFlags = false
+        }
         eventTimes.removeAll(keepingCapacity: true)
     }
 }

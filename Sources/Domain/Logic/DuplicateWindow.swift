@@ -24,7 +24,7 @@ package struct DuplicateWindow: Sendable {
     }
 
     /// 128 bits of an event id: the value of a UUID, or a hash of anything else.
-    struct Identity: Equatable {
+    struct Identity: Hashable {
         let high: UInt64
         let low: UInt64
     }

@@ -58,7 +58,25 @@ package enum LogicSettings: Sendable, Equatable {
         case .recentChange(let settings): settings.duplicateReach
         // Half, so that times can be added. What a restarted connector repeats is found however long it was away.
         case .document(let settings):
-            DuplicateWindow.Limits(offsets: settings.duplicates.offsets, milliseconds: .max / 2)
+            DuplicateWindow.Limits(
+                offsets: max(settings.duplicates.offsets, settings.stages.nearDuplicates?.offsets ?? 0),
+                milliseconds: .max / 2)
+        }
+    }
+
+    /// Which documents are left out for the text of others; nil where none are.
+    package var nearDuplicates: NearDuplicateWindow.Limits? {
+        switch self {
+        case .recentChange(let settings): settings.stages.nearDuplicates
+        case .document(let settings): settings.stages.nearDuplicates
+        }
+    }
+
+    /// What the scores of the documents are multiplied by, unless a search says otherwise.
+    package var reputation: Double {
+        switch self {
+        case .recentChange(let settings): settings.stages.reputation
+        case .document(let settings): settings.stages.reputation
         }
     }
 
@@ -117,9 +135,10 @@ package enum Logic {
     /// - Parameters:
     ///   - collection: the name under which Gold documents are found.
     ///   - tenant: whom they belong to.
+    ///   - languages: asked where the settings want languages found.
     package init(
         _ settings: LogicSettings, collection: String, tenant: TenantID = .standard,
-        hasher: inout some ContentHasher & ~Copyable
+        languages: (any LanguageFinder)? = nil, hasher: inout some ContentHasher & ~Copyable
     ) throws {
         switch settings {
         case .recentChange(let settings):
@@ -128,7 +147,8 @@ package enum Logic {
                     settings: settings, collection: collection, tenant: tenant, hasher: &hasher))
         case .document(let settings):
             self = .document(
-                try DocumentTransform(settings: settings, collection: collection, tenant: tenant, hasher: &hasher))
+                try DocumentTransform(
+                    settings: settings, collection: collection, tenant: tenant, languages: languages, hasher: &hasher))
         }
     }
 
@@ -173,6 +193,38 @@ package enum Logic {
             try transform.apply(
                 record, fields: fields, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue, hasher: &hasher,
                 output: &output, goldLine: goldLine)
+        }
+    }
+
+    /// Whether what becomes of a record hangs on the texts of earlier ones, so that those have to be observed.
+    package var hasWindow: Bool {
+        switch self {
+        case .recentChange(let transform): transform.hasWindow
+        case .document(let transform): transform.hasWindow
+        }
+    }
+
+    /// Takes a record into the window of near duplicates, as the logic does when it is applied, and makes nothing of it.
+    package mutating func observe(_ record: borrowing SourceRecord, fields: EventFields) {
+        switch consume self {
+        case .recentChange(var transform):
+            defer { self = .recentChange(transform) }
+            transform.observe(record, fields: fields)
+        case .document(var transform):
+            defer { self = .document(transform) }
+            transform.observe(record, fields: fields)
+        }
+    }
+
+    /// Empties the window of near duplicates.
+    package mutating func forget() {
+        switch consume self {
+        case .recentChange(var transform):
+            defer { self = .recentChange(transform) }
+            transform.forget()
+        case .document(var transform):
+            defer { self = .document(transform) }
+            transform.forget()
         }
     }
 

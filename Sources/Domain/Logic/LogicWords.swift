@@ -1,3 +1,5 @@
+import Records
+
 /// One setting of a logic as people read it.
 package struct LogicSetting: Sendable, Equatable {
     /// What a setting holds.
@@ -119,7 +121,7 @@ extension TransformSettings {
         settings += duplicates.inWords
         // Before, the indexer cut the text, whatever these said.
         if codeVersion.cutsPassages { settings += passages.inWords }
-        return settings
+        return settings + stages.inWords
     }
 }
 
@@ -152,7 +154,47 @@ extension DocumentSettings {
                     "\(attribute.type.rawValue) at \(attribute.path)"))
         }
         settings.append(.init("content_characters_max", "longest text", contentCharactersMax, unit: "characters"))
-        return settings + duplicates.inWords + passages.inWords
+        return settings + duplicates.inWords + passages.inWords + stages.inWords
+    }
+}
+
+extension DocumentStages {
+    /// What is declared: without any of it nothing is said.
+    fileprivate var inWords: [LogicSetting] {
+        var settings: [LogicSetting] = []
+        if !passesOver.isEmpty {
+            settings.append(
+                .init(
+                    "passes_over", "records that are about nothing",
+                    .list(passesOver.map { "\($0.path) is \($0.value.words)" }, none: "none")))
+        }
+        if textCharactersMin > 0 {
+            settings.append(
+                .init("text_characters_min", "shortest text that is kept", textCharactersMin, unit: "characters"))
+        }
+        if let nearDuplicates {
+            settings.append(
+                .init(
+                    "near_duplicates_offsets",
+                    "offsets of a block within which a document of nearly equal text is left out",
+                    nearDuplicates.offsets))
+            settings.append(
+                .init(
+                    "near_duplicates_milliseconds", "time within which it is left out", nearDuplicates.milliseconds,
+                    unit: "ms"))
+            settings.append(
+                .init(
+                    "near_duplicates_distance", "bits in which fingerprints of nearly equal texts differ at most",
+                    nearDuplicates.distance))
+        }
+        if detectsLanguage {
+            settings.append(.init("detects_language", "language that is not told", "found by the text"))
+        }
+        if reputation != 1 {
+            settings.append(
+                .init("reputation", "what scores are multiplied by", CanonicalNumber.text(reputation)))
+        }
+        return settings
     }
 }
 

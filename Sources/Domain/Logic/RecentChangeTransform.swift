@@ -17,6 +17,8 @@ package struct RecentChangeTransform {
     /// Of the text at hand; none where all of it is one.
     private var passages: [PassageRange] = []
     private var languages = WikiLanguageCache()
+    /// Of the texts before; nil where none is left out for the text of another.
+    private var window: NearDuplicateWindow?
 
     /// - Parameters:
     ///   - collection: the name under which Gold documents are found, such as the topic's.
@@ -31,6 +33,7 @@ package struct RecentChangeTransform {
         logicVersion = try settings.logicVersion(hasher: &hasher)
         wikis = settings.wikis.map { Array($0.utf8) }
         types = settings.types.map { Array($0.utf8) }
+        window = settings.stages.nearDuplicates.map { NearDuplicateWindow($0) }
     }
 
     /// Applies rules and filters to one parsed record, which is neither a canary nor a duplicate.
@@ -67,6 +70,9 @@ package struct RecentChangeTransform {
         guard becomesGold(change) else { return }
         let start = output.gold.count
         renderText(change)
+        // Each change is a document of its own: there is no earlier version that would have to go.
+        let stage = leavesOut(change, record)
+        guard stage.isEmpty else { return output.count(stage, offset: record.offset) }
         if settings.codeVersion.cutsPassages { text.withUnsafeBytes { cutter.cut($0, into: &passages) } }
         try GoldLine.append(
             change, silver: output.silver, silver, to: destination, shape: settings.codeVersion.goldShape, text: text,
@@ -77,6 +83,32 @@ package struct RecentChangeTransform {
             goldLine(change.eventID, UnsafeRawBufferPointer(rebasing: buffer[start..<buffer.count - 1]))
         }
     }
+
+    /// The stage that leaves a change out whose text is rendered.
+    private mutating func leavesOut(_ change: RecentChange, _ record: borrowing SourceRecord) -> QualityFlags {
+        if settings.stages.isTooShort(text) { return .textTooShort }
+        let isDuplicate = window?.isDuplicate(
+            id: Array(change.eventID), version: 1, text: text, offset: record.offset,
+            brokerMilliseconds: record.brokerMilliseconds)
+        return isDuplicate == true ? .nearDuplicate : []
+    }
+
+    /// Whether texts of earlier changes decide.
+    package var hasWindow: Bool { window != nil }
+
+    /// Takes a record into the window and makes nothing of it.
+    package mutating func observe(_ record: borrowing SourceRecord, fields: EventFields) {
+        guard hasWindow else { return }
+        let read = try? RecentChangeReader.read(
+            fields, brokerMilliseconds: record.brokerMilliseconds, boundsTexts: settings.codeVersion.boundsTexts)
+        guard let change = read?.change, becomesGold(change) else { return }
+        cleanComment(change)
+        renderText(change)
+        _ = leavesOut(change, record)
+    }
+
+    /// Empties the window.
+    package mutating func forget() { window?.removeAll() }
 
     private func becomesGold(_ change: RecentChange) -> Bool {
         if settings.dropsBots && change.isBot { return false }

@@ -26,6 +26,9 @@ package enum Rule: String, CaseIterable, Sendable {
     case valueUnavailable = "value_unavailable"
     case eventTimeMissing = "event_time_missing"
     case textCut = "text_cut"
+    case textTooShort = "text_too_short"
+    case nearDuplicate = "near_duplicate"
+    case languageDetected = "language_detected"
 
     /// What happens to a record that breaks the rule.
     package enum Severity: String, Sendable {
@@ -33,6 +36,9 @@ package enum Rule: String, CaseIterable, Sendable {
         case reject
         /// It is kept, with the rule's name in `quality_flags`.
         case flag
+        /// Silver has it and the index does not. Of documents Silver has the rule's name in `quality_flags`, and Gold says that the
+        /// document is deleted, so that no earlier version stays; of recent changes Gold has nothing.
+        case leaveOut = "leave_out"
     }
 
     /// What a rule says, all in one row of ``declaration``.
@@ -84,6 +90,10 @@ package enum Rule: String, CaseIterable, Sendable {
                 "a large value did not change and was not sent: set REPLICA IDENTITY FULL for the table")
         case .eventTimeMissing: .flag("the document tells no time; the broker's is taken")
         case .textCut: .flag("the text was longer than the logic allows and was cut")
+        // Of the stages that a source declares.
+        case .textTooShort: .leaveOut("the text is shorter than text_characters_min")
+        case .nearDuplicate: .leaveOut("another document of the window has this text, or nearly this text")
+        case .languageDetected: .flag("the source tells no language; it was found by the text")
         }
     }
 }
@@ -91,9 +101,10 @@ package enum Rule: String, CaseIterable, Sendable {
 extension Rule.Declaration {
     fileprivate static func reject(_ reason: String) -> Self { Self(severity: .reject, reason: reason) }
     fileprivate static func flag(_ reason: String) -> Self { Self(severity: .flag, reason: reason) }
+    fileprivate static func leaveOut(_ reason: String) -> Self { Self(severity: .leaveOut, reason: reason) }
 }
 
-/// The flags of one record: rules of severity ``Rule/Severity/flag`` that it broke. A set of bits, because most records of
+/// The flags of one record: rules that it broke and that do not put it into quarantine. A set of bits, because most records of
 /// some sources have one, and an array each would be an allocation each.
 struct QualityFlags: OptionSet, Sendable {
     let rawValue: UInt8
@@ -103,8 +114,13 @@ struct QualityFlags: OptionSet, Sendable {
     static let emptyTitle = QualityFlags(rawValue: 4)
     static let eventTimeMissing = QualityFlags(rawValue: 8)
     static let textCut = QualityFlags(rawValue: 16)
+    static let textTooShort = QualityFlags(rawValue: 32)
+    static let nearDuplicate = QualityFlags(rawValue: 64)
+    static let languageDetected = QualityFlags(rawValue: 128)
+    /// Those of which the index gets no document.
+    static let leavesOut: QualityFlags = [.textTooShort, .nearDuplicate]
     /// How many sets of flags there are.
-    static var combinations: Int { 32 }
+    static var combinations: Int { 256 }
 
     /// The rules' names in the order of the table.
     var names: [String] { Self.namesByValue[Int(rawValue)] }
@@ -122,6 +138,9 @@ struct QualityFlags: OptionSet, Sendable {
         if contains(.emptyTitle) { body(.emptyTitle) }
         if contains(.eventTimeMissing) { body(.eventTimeMissing) }
         if contains(.textCut) { body(.textCut) }
+        if contains(.textTooShort) { body(.textTooShort) }
+        if contains(.nearDuplicate) { body(.nearDuplicate) }
+        if contains(.languageDetected) { body(.languageDetected) }
     }
 }
 

@@ -53,11 +53,14 @@ package struct TransformSettings: Sendable, Equatable {
     package var duplicates: DuplicateWindow.Limits
     /// How the text is cut; of no effect before transform version 3.
     package var passages: PassageSettings
+    /// What a change passes on its way to the index: of the stages those that hang on its text, and the reputation.
+    package var stages: DocumentStages
 
     package init(
         codeVersion: CodeVersion = .current, template: TextTemplate, wikis: [String] = [], namespaces: [Int64] = [],
         dropsBots: Bool = false, contentCharactersMax: Int = 2_000, types: [String] = ["edit", "new"],
-        duplicates: DuplicateWindow.Limits = .init(), passages: PassageSettings = .init()
+        duplicates: DuplicateWindow.Limits = .init(), passages: PassageSettings = .init(),
+        stages: DocumentStages = .init()
     ) {
         self.codeVersion = codeVersion
         self.template = template
@@ -68,14 +71,16 @@ package struct TransformSettings: Sendable, Equatable {
         self.types = Array(Set(types)).sorted()
         self.duplicates = duplicates
         self.passages = codeVersion.cutsPassages ? passages : .init()
+        self.stages = stages
     }
 
     /// How far before a record an earlier one can decide what becomes of it: what retention keeps of Bronze, and what a
     /// replay reads before its start. Without a bound in time where marked records are not held to it.
     package var duplicateReach: DuplicateWindow.Limits {
-        guard codeVersion.followsRepeatMarks else { return duplicates }
+        guard codeVersion.followsRepeatMarks || stages.nearDuplicates != nil else { return duplicates }
         // Half, so that times can be added.
-        return DuplicateWindow.Limits(offsets: duplicates.offsets, milliseconds: .max / 2)
+        return DuplicateWindow.Limits(
+            offsets: max(duplicates.offsets, stages.nearDuplicates?.offsets ?? 0), milliseconds: .max / 2)
     }
 
     /// The settings as JSON with fixed order: what is stored with a generation and what the fingerprint covers.
@@ -100,6 +105,7 @@ package struct TransformSettings: Sendable, Equatable {
             json.integer("passage_overlap", passages.overlap)
             json.integer("passage_weight_max", passages.weightMax)
         }
+        stages.write(to: &json)
         json.key("template")
         json.string(template.source)
         json.key("types")

@@ -5,9 +5,14 @@ package struct CollectionDeclaration: Sendable, Equatable {
     package let attributes: [AttributeDeclaration]
     /// Days after which a document leaves the index, by its event time; 0 keeps all, nil leaves it to the deployment.
     package let retentionDays: Int?
+    /// What a search multiplies the scores of its documents by, unless it says otherwise.
+    package let reputation: Double
 
-    package init(name: CollectionName, attributes: [AttributeDeclaration], retentionDays: Int? = nil) {
+    package init(
+        name: CollectionName, attributes: [AttributeDeclaration], retentionDays: Int? = nil, reputation: Double = 1
+    ) {
         self.name = name
+        self.reputation = reputation
         self.retentionDays = retentionDays
         self.attributes = attributes.sorted { $0.name < $1.name }
     }

@@ -6,6 +6,8 @@ package struct DeclaredAttributes: Sendable {
     /// Whose collections these are; nobody else's attributes are known here.
     package let tenant: TenantID
     private let collections: [String: [AttributeName: AttributeDeclaration]]
+    /// By collection, what the scores of its documents are multiplied by; none of those where that is 1.
+    package let reputations: [String: Double]
 
     /// What every document has.
     package static let common = [
@@ -23,6 +25,8 @@ package struct DeclaredAttributes: Sendable {
             }
         }
         self.collections = all
+        reputations = Dictionary(
+            collections.filter { $0.reputation != 1 }.map { ($0.name.text, $0.reputation) }, uniquingKeysWith: { $1 })
     }
 
     /// How an attribute is declared, each type once: by those of some collections that are known, or by all. Collections may

@@ -137,6 +137,16 @@ struct DeclarationReader {
         return number
     }
 
+    func number(_ range: ClosedRange<Double>) -> Double? {
+        guard let number = value.double, range.contains(number) else {
+            fault(
+                "must be a number from \(CanonicalNumber.text(range.lowerBound)) to "
+                    + CanonicalNumber.text(range.upperBound))
+            return nil
+        }
+        return number
+    }
+
     /// Seconds, read as milliseconds.
     func seconds(milliseconds range: ClosedRange<Int64>) -> Int? {
         let (low, high) = (Double(range.lowerBound) / 1_000, Double(range.upperBound) / 1_000)

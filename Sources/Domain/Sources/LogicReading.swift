@@ -41,7 +41,7 @@ enum LogicReading {
                     "code_version", "template", "wikis", "namespaces", "drops_bots", "types",
                     "content_characters_max", "duplicates_offsets", "duplicates_milliseconds",
                     "passage_weight_max", "passage_overlap",
-                ])
+                ] + textStageMembers)
         else { return nil }
         let before = reader.faults.all.count
         var settings = defaults
@@ -69,13 +69,14 @@ enum LogicReading {
         }
         settings.duplicates = limits(members, defaults.duplicates)
         settings.passages = passages(members, defaults.passages)
+        settings.stages = stages(members)
         guard reader.faults.all.count == before else { return nil }
         // Once more through the initializer, which puts lists in their order.
         return TransformSettings(
             codeVersion: settings.codeVersion, template: settings.template, wikis: settings.wikis,
             namespaces: settings.namespaces, dropsBots: settings.dropsBots,
             contentCharactersMax: settings.contentCharactersMax, types: settings.types,
-            duplicates: settings.duplicates, passages: settings.passages)
+            duplicates: settings.duplicates, passages: settings.passages, stages: settings.stages)
     }
 
     // MARK: Documents
@@ -90,10 +91,12 @@ enum LogicReading {
             isStored
             ? ["logic", "fields", "attributes", "code_version", "passage_weight_max", "passage_overlap"]
             : ["type", "fields"]
-        let optional = [
-            "content_characters_max", "duplicates_offsets", "duplicates_milliseconds", "envelope", "passage_weight_max",
-            "passage_overlap",
-        ]
+        let optional =
+            [
+                "content_characters_max", "duplicates_offsets", "duplicates_milliseconds", "envelope",
+                "passage_weight_max",
+                "passage_overlap",
+            ] + stageMembers
         guard
             let members = reader.members(required: required, optional: optional + (isStored ? [] : ["code_version"]))
         else { return nil }
@@ -111,10 +114,11 @@ enum LogicReading {
         let characters = members["content_characters_max"]?.integer(contentCharacters)
         let duplicates = limits(members, standard)
         let passages = passages(members, PassageSettings())
+        let stages = stages(members)
         guard let mapping, let codeVersion = version, reader.faults.all.count == before else { return nil }
         var settings = DocumentSettings(
             codeVersion: codeVersion, envelope: envelope, mapping: mapping, attributes: attributes,
-            duplicates: duplicates, passages: passages)
+            duplicates: duplicates, passages: passages, stages: stages)
         if let characters { settings.contentCharactersMax = Int(characters) }
         return settings
     }
@@ -191,6 +195,62 @@ enum LogicReading {
         }
         let overlap = member.integer(0...Int64(PassageSettings.overlapMax(weightMax)))
         return PassageSettings(weightMax: weightMax, overlap: overlap.map { Int($0) })
+    }
+
+    /// What recent changes have of the stages, too: they tell their language and their canaries themselves.
+    private static let textStageMembers = [
+        "text_characters_min", "near_duplicates_offsets", "near_duplicates_milliseconds", "near_duplicates_distance",
+        "reputation",
+    ]
+    private static let stageMembers = textStageMembers + ["detects_language", "passes_over"]
+
+    private static func stages(_ members: [String: DeclarationReader]) -> DocumentStages {
+        var stages = DocumentStages(passesOver: members["passes_over"].map { passedOver($0) } ?? [])
+        if members["envelope"] != nil {
+            members["passes_over"]?.fault(
+                "goes with documents as they are: an envelope says itself what is about nothing")
+        }
+        if let least = members["text_characters_min"]?.integer(DocumentStages.textCharactersBounds) {
+            stages.textCharactersMin = Int(least)
+        }
+        if let flag = members["detects_language"]?.bool() { stages.detectsLanguage = flag }
+        if let weight = members["reputation"]?.number(DocumentStages.reputationBounds) { stages.reputation = weight }
+        stages.nearDuplicates = nearDuplicates(members)
+        return stages
+    }
+
+    private static func passedOver(_ reader: DeclarationReader) -> [PassedOver] {
+        (reader.entries(countMax: DocumentStages.passedOverMax) ?? []).compactMap { text, entry in
+            guard let path = FieldPath(text) else {
+                entry.fault("is no place in the object: \(FieldPath.grammar)")
+                return nil
+            }
+            switch entry.value {
+            case .bool(let flag): return PassedOver(path, .bool(flag))
+            case .integer(let number): return PassedOver(path, .integer(number))
+            case .string: return entry.text(bytesMax: 255).map { PassedOver(path, .text($0)) }
+            default:
+                entry.fault("must be a text, a whole number, true or false")
+                return nil
+            }
+        }
+    }
+
+    private static func nearDuplicates(_ members: [String: DeclarationReader]) -> NearDuplicateWindow.Limits? {
+        let offsets = members["near_duplicates_offsets"]?.integer(0...NearDuplicateWindow.Limits.offsetsMax)
+        let milliseconds = members["near_duplicates_milliseconds"].given(
+            NearDuplicateWindow.Limits.standardMilliseconds
+        ) { $0.integer(0...31_536_000_000) }
+        let distance = members["near_duplicates_distance"].given(Int64(NearDuplicateWindow.Limits.distanceMax)) {
+            $0.integer(0...Int64(NearDuplicateWindow.Limits.distanceMax))
+        }
+        if members["near_duplicates_offsets"] == nil {
+            for name in ["near_duplicates_milliseconds", "near_duplicates_distance"] {
+                members[name]?.fault("needs near_duplicates_offsets beside it, the window that it is about")
+            }
+        }
+        guard let offsets, offsets > 0, let milliseconds, let distance else { return nil }
+        return NearDuplicateWindow.Limits(offsets: offsets, milliseconds: milliseconds, distance: Int(distance))
     }
 
     private static func limits(

@@ -79,7 +79,8 @@ package enum SourcesFile {
         let source = SourceDeclaration(
             name: name, tenant: tenant, topic: topic, goldTopic: goldTopic, connector: connector, logic: logic,
             collection: CollectionDeclaration(
-                name: named, attributes: collection.attributes, retentionDays: collection.retentionDays))
+                name: named, attributes: collection.attributes, retentionDays: collection.retentionDays,
+                reputation: logic.reputation))
         if let refusal = connector.members?.refusal(of: logic) { reader.fault(refusal) }
         return source
     }

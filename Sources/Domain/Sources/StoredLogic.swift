@@ -59,7 +59,22 @@ extension TransformSettings {
             namespaces: namespaces.compactMap(\.integer), dropsBots: dropsBots,
             contentCharactersMax: Int(charactersMax), types: types.compactMap(\.string),
             duplicates: DuplicateWindow.Limits(offsets: windowOffsets, milliseconds: windowMilliseconds),
-            passages: passages)
+            passages: passages, stages: DocumentStages(stored: value))
+    }
+}
+
+extension DocumentStages {
+    /// Reads those of a recent change's settings; whether that is all of what is stored, their fingerprint tells.
+    fileprivate init(stored value: JSONValue) {
+        self.init(
+            textCharactersMin: Int(clamping: value["text_characters_min"]?.integer ?? 0),
+            reputation: value["reputation"]?.double ?? 1)
+        guard let offsets = value["near_duplicates_offsets"]?.integer,
+            let milliseconds = value["near_duplicates_milliseconds"]?.integer,
+            let distance = value["near_duplicates_distance"]?.integer
+        else { return }
+        nearDuplicates = NearDuplicateWindow.Limits(
+            offsets: offsets, milliseconds: milliseconds, distance: Int(clamping: distance))
     }
 }
 

@@ -41,15 +41,18 @@ struct ChangeDraft {
     mutating func pick<T>(_ list: [T]) -> T { list[roll(list.count)] }
 
     /// Draws everything but times and offsets.
-    mutating func choose() {
+    mutating func choose(for stream: SimulatedStream = .recentChange) {
         let draw = roll(10_000)
         type =
-            switch draw {
-            case 0..<3_700: "categorize"
-            case 3_700..<4_100: "log"
-            case 4_100..<4_400: "new"
-            case 4_400..<4_406: "142"
-            default: "edit"
+            switch (stream, draw) {
+            case (.pageCreate, _): "new"
+            // One in twenty revisions is the first of its page.
+            case (.revisionCreate, _): draw < 500 ? "new" : "edit"
+            case (.recentChange, 0..<3_700): "categorize"
+            case (.recentChange, 3_700..<4_100): "log"
+            case (.recentChange, 4_100..<4_400): "new"
+            case (.recentChange, 4_400..<4_406): "142"
+            case (.recentChange, _): "edit"
             }
         site = Sites.pick(&random, onlyEncyclopedias: type == "142")
         isBot = chance(37)

@@ -10,7 +10,7 @@ extension ChangeDraft {
         writer.beginObject()
         writer.key("$schema")
         writer.string("/mediawiki/recentchange/1.0.0")
-        writeMeta(uri: uri, to: &writer)
+        writeMeta(uri: uri, stream: .recentChange, to: &writer)
         // Abuse filter hits have no id of their own.
         if log?.type != "abusefilter" {
             writer.key("id")
@@ -52,7 +52,7 @@ extension ChangeDraft {
         writer.endObject()
     }
 
-    private mutating func writeMeta(uri: String, to writer: inout JSONWriter) {
+    mutating func writeMeta(uri: String, stream: SimulatedStream, to writer: inout JSONWriter) {
         writer.key("meta")
         writer.beginObject()
         writer.key("uri")
@@ -64,11 +64,11 @@ extension ChangeDraft {
         writer.key("domain")
         writer.string(site.domain)
         writer.key("stream")
-        writer.string("mediawiki.recentchange")
+        writer.string(stream.name)
         writer.key("dt")
         writer.string(CivilTime.rfc3339(time))
         writer.key("topic")
-        writer.string(isCodfw ? "codfw.mediawiki.recentchange" : "eqiad.mediawiki.recentchange")
+        writer.string("\(isCodfw ? "codfw" : "eqiad").\(stream.name)")
         writer.key("partition")
         writer.integer(0)
         writer.key("offset")

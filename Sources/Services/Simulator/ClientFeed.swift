@@ -16,6 +16,7 @@ struct ClientFeed: Sendable {
     private(set) var position: PlaybackPosition
     private let source: any PlayableSource
     private let pace: Pace
+    private let names: PlaybackPosition.StreamNames
     /// When event 0 was due, in milliseconds of the caller's clock.
     private let origin: Int64
     /// The time of the last event of each data centre, where ids are times.
@@ -30,8 +31,10 @@ struct ClientFeed: Sendable {
 
     /// - Parameter givesTimes: whether ids hold times alone.
     init(
-        source: any PlayableSource, pace: Pace, position: PlaybackPosition, origin: Int64, givesTimes: Bool = false
+        source: any PlayableSource, pace: Pace, position: PlaybackPosition, origin: Int64, givesTimes: Bool = false,
+        stream: SimulatedStream = .recentChange
     ) {
+        names = PlaybackPosition.StreamNames(stream)
         times = givesTimes ? [nil, nil] : nil
         self.source = source
         self.pace = pace
@@ -88,9 +91,9 @@ struct ClientFeed: Sendable {
         SSEFrames.append(
             id: { bytes in
                 if let times {
-                    position.appendID(times: times, to: &bytes)
+                    position.appendID(times: times, of: names, to: &bytes)
                 } else {
-                    position.appendID(dataCentre: dataCentre, timestamp: timestamp, to: &bytes)
+                    position.appendID(dataCentre: dataCentre, timestamp: timestamp, of: names, to: &bytes)
                 }
             },
             payload: payload, to: &bytes)

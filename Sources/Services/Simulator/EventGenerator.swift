@@ -1,10 +1,10 @@
 import Bytes
 
-/// Invents recent changes: every event is a function of the seed and its index, so that any client can resume anywhere
+/// Invents the events of a stream: every event is a function of the seed and its index, so that any client can resume anywhere
 /// and the same seed gives the same stream.
 ///
-/// The mix is that of real streams: about 56 % edits, 37 % categorizations, 4 % log entries, 3 % new pages and a few
-/// structured discussions (type `142`); over a hundred wikis in 17 scripts; 37 % bots; events of two data centres that
+/// The mix of recent changes is that of real streams: about 56 % edits, 37 % categorizations, 4 % log entries, 3 % new pages
+/// and a few structured discussions (type `142`); over a hundred wikis in 17 scripts; 37 % bots; events of two data centres that
 /// arrive out of order (about a third of neighbours); some sent twice; some canaries. Texts come from ``WordLists``.
 package struct EventGenerator: Sendable {
     /// Names the whole stream.
@@ -13,14 +13,19 @@ package struct EventGenerator: Sendable {
     package let startMilliseconds: Int64
     /// How fast `meta.dt` advances.
     package let eventsPerSecond: Double
+    /// Which stream.
+    package let stream: SimulatedStream
 
     /// One in so many events repeats an earlier one (a producer's retry on the other side).
     static let duplicateEvery = 100
     /// One in so many events is a canary.
     static let canaryEvery = 300
 
-    package init(seed: UInt64, startMilliseconds: Int64, eventsPerSecond: Double) {
+    package init(
+        seed: UInt64, startMilliseconds: Int64, eventsPerSecond: Double, stream: SimulatedStream = .recentChange
+    ) {
         self.seed = seed
+        self.stream = stream
         self.startMilliseconds = startMilliseconds
         self.eventsPerSecond = max(0.001, eventsPerSecond)
     }
@@ -71,30 +76,36 @@ package struct EventGenerator: Sendable {
             bytes = writer.bytes
         case .change:
             var draft = ChangeDraft(index: index, random: generator(for: index, purpose: 0))
-            draft.choose()
+            draft.choose(for: stream)
             draft.isCodfw = dataCentre(of: index) == 1
             draft.time = time(of: index)
             draft.offset = 5_960_000_000 + index
             var writer = JSONWriter(taking: &bytes)
-            draft.write(to: &writer)
+            if stream == .recentChange {
+                draft.write(to: &writer)
+            } else {
+                draft.writeRevisionEvent(of: stream, to: &writer)
+            }
             bytes = writer.bytes
         }
     }
 
     private func generator(for index: Int, purpose: UInt64) -> SeededGenerator {
-        SeededGenerator(seed: seed ^ (UInt64(bitPattern: Int64(index)) &* 0xD1B5_4A32_D192_ED03) ^ (purpose << 60))
+        SeededGenerator(
+            seed: seed ^ stream.salt ^ (UInt64(bitPattern: Int64(index)) &* 0xD1B5_4A32_D192_ED03) ^ (purpose << 60))
     }
 
     private func appendCanary(_ index: Int, _ random: inout SeededGenerator, to writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("$schema")
-        writer.string("/mediawiki/recentchange/1.0.1")
+        writer.string(
+            stream == .recentChange ? "/mediawiki/recentchange/1.0.1" : "/mediawiki/revision/create/2.0.0")
         writer.key("meta")
         writer.beginObject()
         writer.key("dt")
         writer.string(CivilTime.rfc3339(time(of: index)))
         writer.key("stream")
-        writer.string("mediawiki.recentchange")
+        writer.string(stream.name)
         writer.key("domain")
         writer.string("canary")
         writer.key("id")
@@ -102,7 +113,7 @@ package struct EventGenerator: Sendable {
         writer.key("request_id")
         writer.string(UUIDText.string(&random))
         writer.key("topic")
-        writer.string(dataCentre(of: index) == 1 ? "codfw.mediawiki.recentchange" : "eqiad.mediawiki.recentchange")
+        writer.string("\(dataCentre(of: index) == 1 ? "codfw" : "eqiad").\(stream.name)")
         writer.key("partition")
         writer.integer(0)
         writer.key("offset")

@@ -56,7 +56,8 @@ package final class GeneratedSource: PlayableSource {
         let start = SystemClock.epochMilliseconds() - due(index)
         generator.withLock { generator in
             generator = EventGenerator(
-                seed: generator.seed, startMilliseconds: start, eventsPerSecond: generator.eventsPerSecond)
+                seed: generator.seed, startMilliseconds: start, eventsPerSecond: generator.eventsPerSecond,
+                stream: generator.stream)
         }
     }
 }

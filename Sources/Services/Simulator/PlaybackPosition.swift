@@ -16,9 +16,9 @@ package struct PlaybackPosition: Sendable, Equatable {
     /// Appends the SSE id of the event at `next - 1`: as stream.wikimedia.org does, a JSON array with one position per
     /// data centre, to be sent back whole. The index stands as `offset` at the event's data centre; only where events
     /// were injected, a third member counts those.
-    func appendID(dataCentre: Int, timestamp: Int64, to bytes: inout [UInt8]) {
+    func appendID(dataCentre: Int, timestamp: Int64, of stream: StreamNames = .recentChange, to bytes: inout [UInt8]) {
         for member in 0..<2 {
-            bytes.append(contentsOf: member == 0 ? Self.eqiad : Self.codfw)
+            bytes.append(contentsOf: member == 0 ? stream.eqiad : stream.codfw)
             if member == dataCentre {
                 Decimal.append(Int64(next - 1), to: &bytes)
                 bytes.append(contentsOf: Self.timestampKey)
@@ -35,10 +35,10 @@ package struct PlaybackPosition: Sendable, Equatable {
     /// lies at that time.
     ///
     /// - Parameter times: of the last event of each data centre, in milliseconds since 1970; nil before the first.
-    func appendID(times: [Int64?], to bytes: inout [UInt8]) {
+    func appendID(times: [Int64?], of stream: StreamNames = .recentChange, to bytes: inout [UInt8]) {
         for (member, time) in times.enumerated() {
             // The names end with `"offset":`, which a time has in place of an offset.
-            let name = member == 0 ? Self.eqiad : Self.codfw
+            let name = member == 0 ? stream.eqiad : stream.codfw
             bytes.append(contentsOf: time == nil ? name[...] : name.dropLast(Self.offsetKeyCount))
             if let time {
                 bytes.append(contentsOf: Self.timestampKey.dropFirst())
@@ -61,8 +61,20 @@ package struct PlaybackPosition: Sendable, Equatable {
     }
 
     private static let offsetKeyCount = #""offset":"#.utf8.count
-    private static let eqiad = Array(#"[{"topic":"eqiad.mediawiki.recentchange","partition":0,"offset":"#.utf8)
-    private static let codfw = Array(#",{"topic":"codfw.mediawiki.recentchange","partition":0,"offset":"#.utf8)
+
+    /// The beginnings of both members of a stream's ids.
+    struct StreamNames: Sendable {
+        let eqiad: [UInt8]
+        let codfw: [UInt8]
+
+        init(_ stream: SimulatedStream) {
+            eqiad = Array(#"[{"topic":"eqiad.\#(stream.name)","partition":0,"offset":"#.utf8)
+            codfw = Array(#",{"topic":"codfw.\#(stream.name)","partition":0,"offset":"#.utf8)
+        }
+
+        static let recentChange = StreamNames(.recentChange)
+    }
+
     private static let injections = Array(#",{"topic":"simulator.injected","partition":0,"offset":"#.utf8)
     private static let timestampKey = Array(#","timestamp":"#.utf8)
     private static let none = Array("-1".utf8)

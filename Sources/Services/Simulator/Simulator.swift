@@ -34,19 +34,19 @@ package struct SimulatorConfiguration: Sendable {
     }
 }
 
-/// An HTTP server that speaks what stream.wikimedia.org speaks at ``path``.
+/// An HTTP server that speaks what stream.wikimedia.org speaks at ``path``, and at the paths of further streams.
 ///
 /// Server-sent events with a JSON array as id, `Last-Event-ID` resume, comments as keep-alive. Every client has its own
 /// position: without `Last-Event-ID` it starts at event 0, paced from then on; with one it goes on behind it, and what
 /// fell due since the first client connected comes at once, as it does from a live stream after an interruption.
-/// `POST /inject` puts an event into the live stream of all clients. Drained means: every stream got its end.
+/// `POST /inject` puts an event into the live stream of all clients of recent changes. Drained means: every stream got its end.
 package final class Simulator: Service {
     /// Where the stream is.
-    package static let path = "/v2/stream/recentchange"
+    package static let path = SimulatedStream.recentChange.path
     package let name = "simulator"
 
     private let configuration: SimulatorConfiguration
-    private let source: any PlayableSource
+    private let sources: [SimulatedStream: any PlayableSource]
     private let injections = InjectionLog()
     private let manners = MannersLog()
     private let logger: Logger
@@ -59,15 +59,24 @@ package final class Simulator: Service {
 
     private struct State {
         var server: HTTPServer?
-        /// When event 0 was due, milliseconds of the monotonic clock; set by the first client.
-        var origin: Int64?
+        /// When event 0 of a stream was due, milliseconds of the monotonic clock; set by its first client.
+        var origins: [SimulatedStream: Int64] = [:]
     }
 
-    package init(
+    /// - Parameter source: of recent changes.
+    package convenience init(
         configuration: SimulatorConfiguration, source: any PlayableSource, metrics: MetricsRegistry, logger: Logger
     ) {
+        self.init(configuration: configuration, sources: [.recentChange: source], metrics: metrics, logger: logger)
+    }
+
+    /// - Parameter sources: of each stream that is served.
+    package init(
+        configuration: SimulatorConfiguration, sources: [SimulatedStream: any PlayableSource],
+        metrics: MetricsRegistry, logger: Logger
+    ) {
         self.configuration = configuration
-        self.source = source
+        self.sources = sources
         self.logger = logger
         eventsSent = metrics.counter("medallion_simulator_events_sent_total", help: "Events written to clients.")
         requests = metrics.counter("medallion_simulator_requests_total", help: "Requests for the stream.")
@@ -87,11 +96,19 @@ package final class Simulator: Service {
         let http = HTTPServer(configuration: server, router: router())
         let port = try http.start()
         state.withLock { $0.server = http }
-        logger.info(
-            "simulating the stream",
-            ["source": source.summary, "url": "http://\(configuration.host):\(port)\(Self.path)"])
+        for stream in streams {
+            logger.info(
+                "simulating the stream",
+                [
+                    "source": sources[stream]?.summary ?? "",
+                    "url": "http://\(configuration.host):\(port)\(stream.path)",
+                ])
+        }
         return port
     }
+
+    /// What is served.
+    package var streams: [SimulatedStream] { SimulatedStream.allCases.filter { sources[$0] != nil } }
 
     /// The bound port; nil before the start.
     package var port: UInt16? { state.withLock { $0.server }?.port }
@@ -118,14 +135,20 @@ package final class Simulator: Service {
 
     private func router() -> HTTPRouter {
         var router = HTTPRouter()
-        router.on(.get, Self.path, stream: { request, writer in try await self.serve(request, writer) })
+        for (stream, source) in sources {
+            router.on(
+                .get, stream.path,
+                stream: { request, writer in try await self.serve(stream, source, request, writer) })
+        }
         router.on(.post, "/inject", async: { request in try await self.inject(request) })
         // A page in a browser of this machine could put events into the stream otherwise.
         let isLocal = configuration.host == "localhost" || IPAddress(configuration.host)?.isLoopback == true
         return isLocal ? router.forThisMachine(remedy: "start it with --listen at another address") : router
     }
 
-    private func serve(_ request: HTTPRequest, _ writer: HTTPStreamWriter) async throws {
+    private func serve(
+        _ stream: SimulatedStream, _ source: any PlayableSource, _ request: HTTPRequest, _ writer: HTTPStreamWriter
+    ) async throws {
         if configuration.requiresUserAgent, !Self.isDescriptive(request.headers["User-Agent"]) {
             throw HTTPFault(
                 status: 403, type: "forbidden", loc: ["header", "User-Agent"],
@@ -133,7 +156,7 @@ package final class Simulator: Service {
         }
         var bad = try misbehave(writer)
         if writer.isStarted { return }
-        let injected = injections.count
+        let injected = stream == .recentChange ? injections.count : 0
         var position = PlaybackPosition(next: 0, injected: injected)
         let lastID = request.headers["Last-Event-ID"]
         if let lastID {
@@ -154,8 +177,9 @@ package final class Simulator: Service {
         defer { clients.add(-1) }
         let feed = ClientFeed(
             source: source, pace: configuration.pace, position: position,
-            origin: origin(of: position, isResumed: lastID != nil), givesTimes: configuration.givesTimes)
-        try await play(feed, to: writer, bad)
+            origin: origin(of: position, in: stream, source, isResumed: lastID != nil),
+            givesTimes: configuration.givesTimes, stream: stream)
+        try await play(feed, takesInjections: stream == .recentChange, to: writer, bad)
     }
 
     /// Counts a request, and answers it where this connection refuses.
@@ -182,7 +206,9 @@ package final class Simulator: Service {
         bad = connection
     }
 
-    private func play(_ start: ClientFeed, to writer: HTTPStreamWriter, _ manners: BadConnection?) async throws {
+    private func play(
+        _ start: ClientFeed, takesInjections: Bool, to writer: HTTPStreamWriter, _ manners: BadConnection?
+    ) async throws {
         var feed = start
         var bad = manners
         var scratch: [UInt8] = []
@@ -192,7 +218,7 @@ package final class Simulator: Service {
             let before = feed.position
             var bytes: [UInt8] = []
             if configuration.pace == .unlimited { bytes.reserveCapacity(ClientFeed.batchBytes + 8_192) }
-            let pending = injections.events(from: before.injected)
+            let pending = takesInjections ? injections.events(from: before.injected) : (first: 0, payloads: [])
             feed.skipInjections(to: pending.first)
             let time = SystemClock.epochMilliseconds()
             let step = feed.advance(now: Self.now(), injections: pending.payloads, into: &bytes, scratch: &scratch)
@@ -258,12 +284,14 @@ package final class Simulator: Service {
     }
 
     /// The clock of a client: its own from event 0 on; for one that comes back, that of the first client.
-    private func origin(of position: PlaybackPosition, isResumed: Bool) -> Int64 {
+    private func origin(
+        of position: PlaybackPosition, in stream: SimulatedStream, _ source: any PlayableSource, isResumed: Bool
+    ) -> Int64 {
         let now = Self.now()
         let (origin, isFirst) = state.withLock { state -> (Int64, Bool) in
-            let known = state.origin
+            let known = state.origins[stream]
             let fresh = now - configuration.pace.due(position.next, of: source)
-            if known == nil { state.origin = fresh }
+            if known == nil { state.origins[stream] = fresh }
             return (isResumed ? known ?? fresh : now, known == nil)
         }
         if isFirst { source.begin(at: position.next) }

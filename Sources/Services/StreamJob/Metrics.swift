@@ -89,14 +89,18 @@ package final class StreamJobMetrics: Sendable {
             help: "Offsets that could not be committed to the consumer group; the lake's are the truth.")
         var rules: [Rule: Counter] = [:]
         for rule in Rule.allCases {
-            rules[rule] =
-                rule.severity == .reject
-                ? registry.counter(
-                    "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
-                    labels: [("rule", rule.rawValue)])
-                : registry.counter(
-                    "medallion_stream_flagged_total", help: "Silver lines with a quality flag, by the rule they broke.",
-                    labels: [("rule", rule.rawValue)])
+            let (name, help) =
+                switch rule.severity {
+                case .reject: ("medallion_stream_rejected_total", "Records in quarantine, by the rule they broke.")
+                case .flag:
+                    ("medallion_stream_flagged_total", "Silver lines with a quality flag, by the rule they broke.")
+                case .leaveOut:
+                    (
+                        "medallion_stream_left_out_total",
+                        "Documents that a stage of their source leaves out of the index, by the rule they broke."
+                    )
+                }
+            rules[rule] = registry.counter(name, help: help, labels: [("rule", rule.rawValue)])
         }
         self.rules = rules
     }

@@ -355,10 +355,8 @@ final class PartitionWorker {
         for generation in changes.fed {
             if let next = writer.nextOffset { try writer.handOver(to: generation.number, at: next) }
             guard !processor.generations.contains(where: { $0.number == generation.number }) else { continue }
-            let window = processor.windowOffsets
-            try processor.add(generation)
             // Between two commits all that was taken in is in Bronze.
-            if processor.windowOffsets != window { try warmDuplicateWindow() }
+            if try processor.add(generation) { try warmWindows() }
             logger.info(
                 "feeding generation \(generation.number)",
                 [
@@ -381,7 +379,7 @@ final class PartitionWorker {
         try handOverAll(at: reading.gapStart ?? reading.position)
     }
 
-    private func warmDuplicateWindow() throws {
+    private func warmWindows() throws {
         let reader = LakeReader(layout: layout)
         // What retention gave up is older than the window.
         guard let next = writer.nextOffset, let held = try reader.heldRange(source),

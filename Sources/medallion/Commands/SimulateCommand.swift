@@ -12,6 +12,12 @@ struct SimulateCommand: Command {
         .init(
             name: "--recording", value: "FILE", help: "Play .sse or .jsonl, either with .zst; else events are invented."
         ),
+        .init(
+            name: "--streams", value: "LIST",
+            help:
+                "Streams to serve, of recentchange, page-create and revision-create; --recording is of the first, others are "
+                + "invented (default: all three, with --recording recentchange)."
+        ),
         .init(name: "--loop", value: nil, help: "Start the recording over at its end, with fresh ids."),
         .init(name: "--seed", value: "N", help: "Seed of invented events (default: random)."),
         .init(name: "--speed", value: "N", help: "N times the pace of the recording (default 1)."),
@@ -34,10 +40,12 @@ struct SimulateCommand: Command {
         ends lines with CR or CRLF, begins with a byte order mark; and what was sent before comes again on a resume.
 
         GET \(Simulator.path) is the stream; POST /inject puts an event into it and tells when it was written.
+        GET \(SimulatedStream.pageCreate.path) and \(SimulatedStream.revisionCreate.path) are further ones.
         """
 
     private let listen: SettingAddress
     private let recording: String?
+    private let streams: [SimulatedStream]
     private let loops: Bool
     private let seed: UInt64?
     private let pace: Pace
@@ -53,7 +61,10 @@ struct SimulateCommand: Command {
         loops = arguments.has("--loop")
         seed = try arguments.integer("--seed", in: 0...Int.max).map { UInt64($0) }
         if loops && recording == nil { throw UsageError("--loop needs --recording") }
-        if seed != nil && recording != nil { throw UsageError("--seed is for invented events, not for --recording") }
+        streams = try Self.streams(arguments.value("--streams"), hasRecording: recording != nil)
+        if seed != nil && recording != nil && streams.count == 1 {
+            throw UsageError("--seed is for invented events, not for --recording")
+        }
         let rate = try arguments.number("--rate", in: 0.01...10_000_000)
         let speed = try arguments.number("--speed", in: 0.001...1_000_000)
         let isFull = arguments.has("--full-speed")
@@ -77,17 +88,38 @@ struct SimulateCommand: Command {
         self.arguments = arguments
     }
 
-    func run(_ context: Context) async throws {
-        let source: any PlayableSource
-        if let recording {
-            source = try Recording(path: recording, repeats: loops)
-        } else {
-            let rate = if case .fixed(let rate) = pace { rate } else { 50.0 }
-            source = GeneratedSource(
-                generator: EventGenerator(
-                    seed: seed ?? UInt64.random(in: 0...UInt64(Int64.max)),
-                    startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: rate))
+    private static func streams(_ list: String?, hasRecording: Bool) throws -> [SimulatedStream] {
+        guard let list else { return hasRecording ? [.recentChange] : SimulatedStream.allCases }
+        let words = list.split(separator: ",", omittingEmptySubsequences: false)
+        let streams = try words.map { word in
+            guard let stream = SimulatedStream(rawValue: String(word)) else {
+                let known = SimulatedStream.allCases.map(\.rawValue).joined(separator: ", ")
+                throw UsageError("--streams \(list): \(word) is none of \(known)")
+            }
+            return stream
         }
+        guard Set(streams).count == streams.count else { throw UsageError("--streams \(list): names one twice") }
+        return streams
+    }
+
+    /// The recording is of the first stream; the others are invented.
+    private func sources() throws -> [SimulatedStream: any PlayableSource] {
+        let seed = seed ?? UInt64.random(in: 0...UInt64(Int64.max))
+        let rate = if case .fixed(let rate) = pace { rate } else { 50.0 }
+        var sources: [SimulatedStream: any PlayableSource] = [:]
+        for stream in streams {
+            sources[stream] = GeneratedSource(
+                generator: EventGenerator(
+                    seed: seed, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: rate,
+                    stream: stream))
+        }
+        if let recording, let first = streams.first {
+            sources[first] = try Recording(path: recording, repeats: loops)
+        }
+        return sources
+    }
+
+    func run(_ context: Context) async throws {
         var configuration = SimulatorConfiguration(host: listen.host, port: listen.port, pace: pace)
         configuration.requiresUserAgent = arguments.has("--require-user-agent")
         configuration.givesTimes = arguments.has("--time-ids")
@@ -100,7 +132,7 @@ struct SimulateCommand: Command {
             configuration.closesAfterSeconds = closesAfter
         }
         let simulator = Simulator(
-            configuration: configuration, source: source, metrics: context.metrics,
+            configuration: configuration, sources: try sources(), metrics: context.metrics,
             logger: context.logger.scoped("simulator"))
         try await context.run([simulator])
     }

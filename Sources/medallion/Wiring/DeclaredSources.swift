@@ -87,9 +87,9 @@ struct DeclaredSources: Sendable, Equatable {
         guard let url else { return self }
         var streams: [String] = []
         let changed = sources.map { source in
-            guard case .serverSentEvents = source.connector else { return source }
+            guard case .serverSentEvents(let stream) = source.connector else { return source }
             streams.append(source.name.text)
-            return source.with(.serverSentEvents(ServerSentEventsDeclaration(url: url)))
+            return source.with(.serverSentEvents(stream.at(url)))
         }
         guard streams.count < 2 else {
             throw Failure(

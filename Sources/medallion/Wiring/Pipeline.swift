@@ -1,6 +1,7 @@
 import API
 import Bytes
 import Health
+import Logic
 import ServiceLifecycle
 import Simulator
 import Sources
@@ -35,10 +36,9 @@ struct Pipeline {
         let faults = platform.registerSuppressions(in: health)
         let jobs = roles.streamJobs()
         let connectors = roles.connectors(
-            address: { [source] in
+            address: { [source] declared in
                 guard case .simulated(let simulator, _, _) = source else { return nil }
-                return ServerSentEventsDeclaration(
-                    url: SecretURL("http://127.0.0.1:\(simulator.port ?? 0)\(Simulator.path)"))
+                return Self.address(of: declared, in: simulator)
             },
             removed: { name in
                 monitor.forget(name)
@@ -70,6 +70,16 @@ struct Pipeline {
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }
         return services + [connectors, declarations]
+    }
+
+    /// Where the simulator has what a source follows; nil where it has nothing like that.
+    private static func address(of source: SourceDeclaration, in simulator: Simulator) -> SecretURL? {
+        guard case .serverSentEvents(let declared) = source.connector else { return nil }
+        let named = declared.url.revealed.split(separator: "/").last.map { $0.prefix { $0 != "?" && $0 != "#" } }
+        let found = named.flatMap { SimulatedStream(rawValue: String($0)) }
+        let wanted: SimulatedStream? = source.logic.kind == .recentChange ? .recentChange : found
+        guard let stream = wanted, simulator.streams.contains(stream) else { return nil }
+        return SecretURL("http://127.0.0.1:\(simulator.port ?? 0)\(stream.path)")
     }
 
     private var kind: PipelineStatus.SourceKind {

@@ -1,3 +1,4 @@
+import Bytes
 import Health
 import Indexer
 import Ingest
@@ -96,10 +97,10 @@ struct SourceRoles: Sendable {
     /// What fills the topics.
     ///
     /// - Parameters:
-    ///   - address: in place of the addresses of event streams, asked when a service is made.
+    ///   - address: in place of an event stream's own, asked when a service is made; nil for that one.
     ///   - started: told of each service.
     func connectors(
-        address: @escaping @Sendable () -> ServerSentEventsDeclaration? = { nil },
+        address: @escaping @Sendable (SourceDeclaration) -> SecretURL? = { _ in nil },
         removed: @escaping @Sendable (String) -> Void = { _ in },
         started: @escaping @Sendable (String, ConnectorService, ProducerWatch) -> Void = { _, _, _ in }
     ) -> any Service {
@@ -113,8 +114,8 @@ struct SourceRoles: Sendable {
             make: { [self] item in
                 clear(item)
                 var source = item.value
-                if case .serverSentEvents = source.connector, let address = address() {
-                    source = source.with(.serverSentEvents(address))
+                if case .serverSentEvents(let stream) = source.connector, let address = address(source) {
+                    source = source.with(.serverSentEvents(stream.at(address)))
                 }
                 let service = Connectors.service(
                     for: source, isDeclared: item.isDeclared, settings: platform.settings,

@@ -27,6 +27,9 @@ struct Document {
     var lang = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
     var eventTimeMilliseconds: Int64 = 0
     var flags: QualityFlags = []
+
+    /// Whether the index gets none of it.
+    var isLeftOut: Bool { !flags.isDisjoint(with: .leavesOut) }
 }
 
 /// Where the fields that the logic looks at stand among the fields of a record.
@@ -50,6 +53,8 @@ package struct DocumentFields {
     let texts: [Place]
     /// In the order of the settings' attributes.
     let attributes: [Place]
+    /// In the order of the settings' ``DocumentStages/passesOver``.
+    let passedOver: [Place]
     /// What lies around places of a row, such as a column of JSON around its members; none without an envelope.
     let parents: [Place]
     /// Where they stand in a record; nil where the record is the object.
@@ -72,6 +77,7 @@ package struct DocumentFields {
         time = mapping.time.map { place($0) }
         texts = mapping.texts.map { place($0) }
         attributes = settings.attributes.map { place($0.path) }
+        passedOver = settings.stages.passesOver.map { place($0.path) }
         var outer: [String] = []
         if settings.envelope != nil {
             let inner = [id, deleted, version, title, url, lang, time].compactMap { $0?.path } + texts.map(\.path)
@@ -98,7 +104,8 @@ package struct DocumentFields {
     }
 
     private var places: [Place] {
-        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes + parents
+        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes
+            + passedOver + parents
     }
 
     // MARK: Reading

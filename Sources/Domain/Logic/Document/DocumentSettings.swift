@@ -110,12 +110,14 @@ package struct DocumentSettings: Sendable, Equatable {
     package var duplicates: DuplicateWindow.Limits
     /// How the text is cut.
     package var passages: PassageSettings
+    /// What a document passes on its way to the index.
+    package var stages: DocumentStages
 
     package init(
         codeVersion: CodeVersion = .current, envelope: DocumentEnvelope? = nil, mapping: DocumentMapping,
         attributes: [MappedAttribute] = [],
         contentCharactersMax: Int = 100_000, duplicates: DuplicateWindow.Limits = .init(),
-        passages: PassageSettings = .init()
+        passages: PassageSettings = .init(), stages: DocumentStages = .init()
     ) {
         self.codeVersion = codeVersion
         self.envelope = envelope
@@ -124,6 +126,7 @@ package struct DocumentSettings: Sendable, Equatable {
         self.contentCharactersMax = contentCharactersMax
         self.duplicates = duplicates
         self.passages = passages
+        self.stages = stages
     }
 
     /// The settings as JSON with fixed order: what is stored with a generation and what the fingerprint covers.
@@ -139,6 +142,7 @@ package struct DocumentSettings: Sendable, Equatable {
         if let envelope { json.string("envelope", envelope.rawValue) }
         json.integer("passage_overlap", passages.overlap)
         json.integer("passage_weight_max", passages.weightMax)
+        stages.write(to: &json)
         json.key("fields")
         append(mapping, to: &json)
         json.key("attributes")

@@ -17,15 +17,28 @@ package struct DocumentTransform {
     private var digest: [UInt8] = []
     private var cutter: PassageCutter
     private var passages: [PassageRange] = []
+    /// Of the texts before; nil where none is left out for the text of another.
+    private var window: NearDuplicateWindow?
+    /// Nil where nobody asks for languages.
+    private let languages: (any LanguageFinder)?
+
+    /// What a logic says whose languages nobody finds.
+    private struct NoLanguageFinder: Error, CustomStringConvertible {
+        let description = "the logic asks for detects_language, and nothing is there that finds languages"
+    }
 
     /// - Parameters:
     ///   - collection: the name under which Gold documents are found.
     ///   - tenant: whom they belong to.
+    ///   - languages: asked where the settings want languages found.
     package init(
         settings: DocumentSettings, collection: String, tenant: TenantID = .standard,
-        hasher: inout some ContentHasher & ~Copyable
+        languages: (any LanguageFinder)? = nil, hasher: inout some ContentHasher & ~Copyable
     ) throws {
+        if settings.stages.detectsLanguage, languages == nil { throw NoLanguageFinder() }
         self.settings = settings
+        self.languages = settings.stages.detectsLanguage ? languages : nil
+        window = settings.stages.nearDuplicates.map { NearDuplicateWindow($0) }
         destination = GoldLine.Destination(tenant: tenant, collection: collection)
         cutter = PassageCutter(settings.passages)
         logicVersion = try settings.logicVersion(hasher: &hasher)
@@ -55,12 +68,32 @@ package struct DocumentTransform {
             }
             return
         }
+        // What is left out has no use for it.
+        let finder = document.lang.isEmpty && document.operation == .put && !document.isLeftOut ? languages : nil
+        let found = finder?.language(of: text).map { Array($0.utf8) } ?? []
+        try found.withUnsafeBufferPointer { found in
+            var document = document
+            if !found.isEmpty {
+                document.lang = found
+                document.flags.insert(.languageDetected)
+            }
+            try write(
+                document, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, output: &output, goldLine: goldLine)
+        }
+    }
+
+    private mutating func write(
+        _ document: Document, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8],
+        hasher: inout some ContentHasher & ~Copyable, output: inout DerivedLines,
+        goldLine: (_ documentID: UnsafeBufferPointer<UInt8>, _ line: UnsafeRawBufferPointer) -> Void
+    ) throws {
         appendSilver(document, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
         output.silverCount += 1
         output.eventTimes.append(document.eventTimeMilliseconds)
         output.count(document.flags, offset: record.offset)
         let start = output.gold.count
-        try appendGold(document, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
+        let kept = document.isLeftOut ? withoutContent(document) : document
+        try appendGold(kept, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
         output.goldCount += 1
         id.withUnsafeBufferPointer { id in
             output.gold.withUnsafeBytes { buffer in
@@ -85,6 +118,8 @@ package struct DocumentTransform {
             guard let opened = try envelope.open(whole) else { return nil }
             (source, told) = (opened.fields, opened.operation)
         }
+        for (place, passed) in zip(fields.passedOver, settings.stages.passesOver)
+        where passed.matches(source.value(at: place.index)) { return nil }
         var document = try fields.read(source, told: told, record, id: &id)
         if record.eventID.isEmpty {
             eventID.append(contentsOf: id)
@@ -93,12 +128,60 @@ package struct DocumentTransform {
         } else {
             eventID.append(contentsOf: record.eventID)
         }
-        guard document.operation == .put else { return document }
+        switch document.operation {
+        case .put: break
+        case .delete:
+            window?.remove(id: id, version: document.version, offset: record.offset)
+            return document
+        case .deleteBelow:
+            window?.removeAll(below: document.version, offset: record.offset)
+            return document
+        }
         try fields.appendTexts(source, to: &text)
         if cutPoint() != nil { document.flags.insert(.textCut) }
         try renderAttributes(source)
+        passStages(&document, record)
         return document
     }
+
+    /// The stages that may leave a document out which broke no rule.
+    private mutating func passStages(_ document: inout Document, _ record: borrowing SourceRecord) {
+        if settings.stages.isTooShort(text) {
+            document.flags.insert(.textTooShort)
+            window?.remove(id: id, version: document.version, offset: record.offset)
+        } else if window?.isDuplicate(
+            id: id, version: document.version, text: text, offset: record.offset,
+            brokerMilliseconds: record.brokerMilliseconds) == true
+        {
+            document.flags.insert(.nearDuplicate)
+        }
+    }
+
+    /// What Gold says of a document that is left out: that it is gone, as an earlier version of it has to be.
+    private mutating func withoutContent(_ document: Document) -> Document {
+        text.removeAll(keepingCapacity: true)
+        attributes.removeAll(keepingCapacity: true)
+        var gone = document
+        gone.operation = .delete
+        let nothing = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+        (gone.title, gone.url, gone.lang) = (nothing, nothing, nothing)
+        return gone
+    }
+
+    // MARK: Window
+
+    /// Whether texts of earlier documents decide.
+    package var hasWindow: Bool { window != nil }
+
+    /// Takes a record into the window and makes nothing of it.
+    package mutating func observe(_ record: borrowing SourceRecord, fields source: EventFields) {
+        guard hasWindow else { return }
+        // What broke a rule is in no window.
+        _ = try? read(source, record)
+    }
+
+    /// Empties the window.
+    package mutating func forget() { window?.removeAll() }
 
     private mutating func renderAttributes(_ source: EventFields) throws(Rejection) {
         for (number, attribute) in settings.attributes.enumerated() {

@@ -120,7 +120,10 @@ struct SearchInput: Sendable {
             "recency", \.options.recency, RecencyPrior.form.optional, "What newer documents get on top of their score."),
         Field(
             "source_weights", \.options.sourceWeights, Form<[String: Double]>.sourceWeights.optional,
-            "By collection, what its documents' scores are multiplied by; 1 for others."),
+            "By collection, what its documents' scores are multiplied by; for others their source's reputation, or 1."),
+        Field(
+            "reputation", \.options.countsReputation, .bool,
+            "Whether the `reputation` that sources declare counts where `source_weights` says nothing."),
         Field(
             "min_score", \.options.scoreMin, Form<Double>.number(0...SearchOptionsInput.scoreMax).optional,
             "Hits whose `scores.fused` is less are left out."),

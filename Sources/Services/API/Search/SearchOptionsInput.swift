@@ -10,6 +10,8 @@ struct SearchOptionsInput: Sendable {
     var weights: ArmWeights?
     var recency: RecencyPrior?
     var sourceWeights: [String: Double]?
+    /// Whether what sources declare of themselves counts.
+    var countsReputation = true
     var scoreMin: Double?
     var order = RankingOptions.Order.relevance
     var grouping: String?
@@ -37,7 +39,11 @@ struct SearchOptionsInput: Sendable {
     ) -> RankingOptions? {
         var options = RankingOptions()
         options.recency = recency
-        options.sourceWeights = sourceWeights ?? [:]
+        if countsReputation {
+            options.sourceWeights = declared.reputations.filter { scope?.contains($0.key) ?? true }
+        }
+        // A weight of 1 stays: it takes the place of a reputation.
+        options.sourceWeights.merge(sourceWeights ?? [:]) { $1 }
         options.scoreMin = scoreMin
         options.order = order
         guard let grouping else { return options }

@@ -2,7 +2,8 @@ import Derivation
 import Lake
 import Records
 
-/// The lines that a generation's stored logic makes of one event. Duplicates play no part: the event made a document before.
+/// The lines that a generation's stored logic makes of one event. Duplicates play no part: the event made a document before. Near
+/// duplicates play none either: a document that was left out as one is made as if it had come through.
 struct DerivedAgain {
     /// Without their line feeds; nil where the logic makes none.
     let silver: [UInt8]?

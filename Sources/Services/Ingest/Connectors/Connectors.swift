@@ -22,7 +22,10 @@ package enum Connectors {
         case .serverSentEvents(let stream):
             configuration.url = stream.url
             let labels = isDeclared ? [("source", source.name.text)] : []
-            make = { [configuration] in ServerSentEventsConnector(configuration, metrics: metrics, labels: labels) }
+            make = { [configuration] in
+                ServerSentEventsConnector(
+                    configuration, metrics: metrics, labels: labels, scan: try context.scan(of: stream))
+            }
         case .files(let files): make = { try FilesConnector(files, context) }
         case .postgres(let table):
             make = { try PostgresConnector(table, context, metrics: metrics, logger: logger) }
@@ -41,6 +44,12 @@ struct ConnectorContext: Sendable {
     let source: SourceDeclaration
     /// The source's own folder, for what a connector keeps durably. It may not be there yet.
     let stateFolder: String
+
+    /// What looks into a stream's events; nil where they are recent changes.
+    func scan(of stream: ServerSentEventsDeclaration) throws -> DocumentEventScan? {
+        guard case .document(let settings) = source.logic else { return nil }
+        return try DocumentEventScan(stream, settings)
+    }
 
     /// Where a document's id stands, which is the record's key.
     var idPath: String {

@@ -53,7 +53,8 @@ struct DemoCommand: Command {
             context.logger.info(
                 "source: the recording \(path), \(recording.eventCount) events at \(rate)/s, then again with fresh ids")
             return .simulated(
-                simulator(recording, context), .recording, name: String(path.split(separator: "/").last ?? ""))
+                simulator([.recentChange: recording], context), .recording,
+                name: String(path.split(separator: "/").last ?? ""))
         }
         let probe = LiveProbe(url: url, userAgent: settings.source.userAgent)
         context.logger.info("looking whether the live stream answers", ["url": "\(url)"])
@@ -68,15 +69,21 @@ struct DemoCommand: Command {
             "source: invented events at \(rate)/s, seed \(seed), since the live stream \(refusal)",
             ["url": "\(url)"])
         context.logger.warning("for real events: \(refusal.remedy)", ["more": "docs/troubleshooting.md"])
-        let generated = GeneratedSource(
-            generator: EventGenerator(
-                seed: seed, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: rate))
+        var generated: [SimulatedStream: any PlayableSource] = [:]
+        for stream in SimulatedStream.allCases {
+            generated[stream] = GeneratedSource(
+                generator: EventGenerator(
+                    seed: seed, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: rate,
+                    stream: stream))
+        }
         return .simulated(simulator(generated, context), .generated, name: "seed \(seed)")
     }
 
-    private func simulator(_ source: any PlayableSource, _ context: Context) -> Simulator {
+    private func simulator(
+        _ sources: [SimulatedStream: any PlayableSource], _ context: Context
+    ) -> Simulator {
         Simulator(
-            configuration: SimulatorConfiguration(pace: .fixed(rate)), source: source, metrics: context.metrics,
+            configuration: SimulatorConfiguration(pace: .fixed(rate)), sources: sources, metrics: context.metrics,
             logger: context.logger.scoped("simulator"))
     }
 }

@@ -8,6 +8,8 @@ package struct ServerSentEvent {
     package let type: UnsafeRawBufferPointer
     /// The last event id as of this event: its own or an earlier one's.
     package let id: [UInt8]
+    /// Whether the event brought the id itself.
+    package let hasOwnID: Bool
 }
 
 /// Parses `text/event-stream` bytes as they arrive, cut anywhere.
@@ -34,6 +36,8 @@ package struct EventStreamParser {
     private var hasData = false
     private var type: [UInt8] = []
     private var pendingID: [UInt8] = []
+    /// The event that is coming has brought it.
+    private var hasOwnID = false
     /// The beginning of a line whose end has not come yet.
     private var partial: [UInt8] = []
     /// The line that is coming is too long; only its end is of interest.
@@ -186,6 +190,7 @@ package struct EventStreamParser {
         } else if name.elementsEqual("id".utf8) {
             guard value.count <= Self.idBytesMax, !value.contains(0) else { return }
             if !pendingID.elementsEqual(value) { pendingID = Array(value) }
+            hasOwnID = !value.isEmpty
         } else if name.elementsEqual("retry".utf8) {
             guard !value.isEmpty, value.count <= 9, value.allSatisfy({ (0x30...0x39).contains($0) }) else { return }
             retryMilliseconds = value.reduce(0) { $0 * 10 + Int($1 - 0x30) }
@@ -200,11 +205,12 @@ package struct EventStreamParser {
         } else if hasData {
             try data.withUnsafeBytes { data in
                 try type.withUnsafeBytes { type in
-                    try body(ServerSentEvent(data: data, type: type, id: lastEventID))
+                    try body(ServerSentEvent(data: data, type: type, id: lastEventID, hasOwnID: hasOwnID))
                 }
             }
         }
         hasData = false
+        hasOwnID = false
         data.removeAll(keepingCapacity: data.capacity <= 65_536)
         type.removeAll(keepingCapacity: true)
     }

@@ -10,6 +10,8 @@ package final class ServerSentEventsConnector: SourceConnector {
     package let keepsItsPlace = false
     private let configuration: ProducerConfiguration
     private let source: any EventSource
+    /// Nil where events are recent changes.
+    private let scan: DocumentEventScan?
     private let metrics: EventStreamMetrics
     private var parser: EventStreamParser
     private var repeats = RepeatMarker()
@@ -23,12 +25,14 @@ package final class ServerSentEventsConnector: SourceConnector {
 
     /// - Parameters:
     ///   - labels: of its metrics.
+    ///   - scan: looks into events that are documents; nil where they are recent changes.
     ///   - source: in place of HTTP, for tests.
     package init(
         _ configuration: ProducerConfiguration, metrics: MetricsRegistry, labels: [(String, String)] = [],
-        source: (any EventSource)? = nil
+        scan: DocumentEventScan? = nil, source: (any EventSource)? = nil
     ) {
         self.configuration = configuration
+        self.scan = scan
         self.source = source ?? HTTPEventSource(configuration)
         self.metrics = EventStreamMetrics(metrics, labels: labels)
         parser = EventStreamParser(eventBytesMax: configuration.eventBytesMax)
@@ -142,7 +146,9 @@ package final class ServerSentEventsConnector: SourceConnector {
         case 200:
             SourceError(
                 cause: .notAStream,
-                message: "\(configuration.url) is not an event stream but \(head.contentType); check WIKIMEDIA_SSE_URL")
+                message:
+                    "\(configuration.url) is not an event stream but \(head.contentType); check WIKIMEDIA_SSE_URL, "
+                    + "or its url where it is declared")
         case 401, 403:
             SourceError(
                 cause: .forbidden,
@@ -153,7 +159,8 @@ package final class ServerSentEventsConnector: SourceConnector {
         default:
             SourceError(
                 cause: .notAStream,
-                message: "the source answered with status \(head.status); check WIKIMEDIA_SSE_URL")
+                message: "the source answered with status \(head.status); check WIKIMEDIA_SSE_URL, "
+                    + "or its url where it is declared")
         }
     }
 
@@ -203,13 +210,19 @@ package final class ServerSentEventsConnector: SourceConnector {
             repeats.isWatching
             && repeats.mayRepeat(event.id, marginMilliseconds: configuration.rewindMilliseconds)
         if sentBehind > 0 { sentBehind -= 1 }
-        let scan = PayloadScan(event.data)
-        if let time = scan.eventTimeMilliseconds { metrics.lag.set(Double(arrival - time) / 1_000) }
+        let facts = facts(of: event)
+        if let time = facts.timeMilliseconds { metrics.lag.set(Double(arrival - time) / 1_000) }
         try intake.take(
             OutgoingRecord(
-                value: event.data, key: scan.key, place: event.id, mayRepeat: mayRepeat,
+                value: event.data, key: facts.key, place: event.id, eventID: facts.eventID, mayRepeat: mayRepeat,
                 arrivalMilliseconds: arrival),
-            eventTimeMilliseconds: scan.eventTimeMilliseconds)
+            eventTimeMilliseconds: facts.timeMilliseconds)
         recentIDs.add(event.id)
+    }
+
+    private func facts(of event: ServerSentEvent) -> EventFacts {
+        if let scan { return scan.scan(event) }
+        let found = PayloadScan(event.data)
+        return EventFacts(key: found.key, timeMilliseconds: found.eventTimeMilliseconds)
     }
 }
