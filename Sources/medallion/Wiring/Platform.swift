@@ -137,7 +137,7 @@ final class Platform: Sendable {
             let plans =
                 declarations.current.sources.flatMap {
                     [TopicPlan(source: settings, topic: $0.topic), TopicPlan(gold: settings, topic: $0.goldTopic)]
-                } + [TopicPlan(suppressions: settings)]
+                } + [TopicPlan(suppressions: settings), TopicPlan(sourceRequests: settings)]
             try await Lane(name: "topics").run {
                 let admin = try KafkaAdmin(kafka)
                 for plan in plans {
