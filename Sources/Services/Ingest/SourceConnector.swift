@@ -73,6 +73,10 @@ package struct SourceBatch: Sendable {
     package var pauseMilliseconds = 0
     /// Whether it is not clear yet that the source can be read.
     package var isConnecting = false
+    /// Bytes that wait in the source; nil where that is not known.
+    package var lagBytes: Int64?
+    /// How far a snapshot is; nil where there is nothing new of it.
+    package var snapshot: SnapshotProgress?
 
     package init() {}
 }

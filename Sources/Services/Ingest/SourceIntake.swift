@@ -79,7 +79,11 @@ package final class SourceIntake {
         noteReceived(batch.events.count)
         noteReceived(bytes: batch.events.reduce(0) { $0 + $1.value.count })
         for refusal in batch.refusals { refuse(refusal) }
-        board.update { $0.phase = .streaming }
+        board.update { status in
+            status.phase = .streaming
+            if let lag = batch.lagBytes { status.lagBytes = lag }
+            if let snapshot = batch.snapshot { status.snapshot = snapshot }
+        }
         let arrival = SystemClock.epochMilliseconds()
         for event in batch.events {
             let isRepeat = repeatsLeft > 0

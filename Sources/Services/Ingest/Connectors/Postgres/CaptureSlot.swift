@@ -1,5 +1,6 @@
 import Postgres
 import Sources
+import Telemetry
 
 /// A replication slot as the server has it.
 struct CaptureSlot {
@@ -61,6 +62,34 @@ struct CaptureSlot {
             FROM pg_replication_slots WHERE slot_name = \(PostgresText.literal(declaration.slot))
             """, operation: "look for the slot's lag", timeoutMilliseconds: 5_000)
         return rows.first?.first.flatMap { $0 }.flatMap { Double($0) }
+    }
+
+    /// The same of a source that nobody reads, noted where a reader notes it.
+    ///
+    /// - Throws: ``CaptureError`` where the server lost the slot, or cannot be asked.
+    static func lagWhilePaused(
+        _ declaration: PostgresDeclaration, source: String, _ metrics: MetricsRegistry
+    ) throws -> Int64? {
+        do {
+            let access = try CaptureAccess(declaration, connectMilliseconds: 5_000)
+            let connection = try access.connection()
+            defer { connection.close() }
+            // There is none before the first start.
+            guard let slot = try read(connection, declaration) else { return nil }
+            guard !slot.isLost else { throw invalidated(declaration) }
+            guard let bytes = try lag(connection, declaration) else { return nil }
+            lagGauge(metrics, source: source).set(bytes)
+            return Int64(bytes)
+        } catch {
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"))
+        }
+    }
+
+    static func lagGauge(_ metrics: MetricsRegistry, source: String) -> Gauge {
+        metrics.gauge(
+            "medallion_source_slot_lag_bytes",
+            help: "Bytes of a source database's log behind what its replication slot has confirmed, by source.",
+            labels: [("source", source)])
     }
 
     /// Refuses a slot that another process reads.
