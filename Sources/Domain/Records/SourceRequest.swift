@@ -137,6 +137,15 @@ package struct SourceWishes: Sendable, Equatable {
 
     package init() {}
 
+    /// Whether a request has been taken in, as far as that shows.
+    package func hasTaken(_ request: SourceRequest) -> Bool {
+        switch request.action {
+        case .pause: pause != nil
+        case .resume: pause == nil
+        case .snapshot: snapshots.contains { $0.id == request.id }
+        }
+    }
+
     /// Takes the next request in.
     package mutating func take(_ request: SourceRequest) {
         switch request.action {

@@ -1,4 +1,5 @@
 import Bytes
+package import Health
 import Synchronization
 
 /// What a producer is doing, for `/health` and the status line.
@@ -38,41 +39,6 @@ package struct ProducerStatus: Sendable {
     package var lagBytes: Int64?
     /// How far a snapshot is, or how the last one ended; nil where there is none.
     package var snapshot: SnapshotProgress?
-}
-
-/// How far the reading of a whole table is, or of a part of it.
-package struct SnapshotProgress: Sendable, Equatable {
-    package enum State: String, Sendable, CaseIterable {
-        /// It is to begin, and waits for what `reason` says.
-        case waiting
-        case running
-        case complete
-        /// It cannot be read as asked for.
-        case refused
-    }
-
-    /// Of the request; nil for the one that the declaration asks for.
-    package var id: String?
-    package var state: State
-    /// Of the primary key; nil where it is open.
-    package var from: String?
-    package var to: String?
-    /// Rows that were read.
-    package var rows: Int
-    /// About how many there are, as the database guesses; nil where it does not.
-    package var rowsExpected: Int?
-    /// Why it waits or was refused; else empty.
-    package var reason = ""
-    /// Requests behind it.
-    package var requestsWaiting = 0
-
-    package init(id: String?, state: State, from: String? = nil, to: String? = nil, rows: Int) {
-        self.id = id
-        self.state = state
-        self.from = from
-        self.to = to
-        self.rows = rows
-    }
 }
 
 /// A status that one thread changes and others read.

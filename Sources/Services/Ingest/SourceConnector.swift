@@ -1,3 +1,5 @@
+package import Health
+
 /// A place in a source, behind one of its events. What it says is its connector's business.
 package struct SourcePosition: Hashable, Sendable {
     /// The connector's own text.

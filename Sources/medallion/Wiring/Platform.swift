@@ -26,6 +26,8 @@ final class Platform: Sendable {
     let state = Mutex(State())
     /// Of the indexers, which others stand back for.
     let indexingLoad = IndexingLoad()
+    /// What operators ask of sources.
+    let sourceRequests = SourceRequestBoard()
 
     struct State {
         var brokers: String?

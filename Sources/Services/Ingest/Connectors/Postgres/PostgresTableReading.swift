@@ -1,4 +1,5 @@
 import Bytes
+import Health
 import Postgres
 import Records
 import Sources
