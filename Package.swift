@@ -351,7 +351,7 @@ let package = Package(
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
                 "PostgresTesting", "Postgres", "Sources", "JSONScan",
-                "ServiceLifecycle", "Telemetry",
+                "ServiceLifecycle", "Health", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),
         tests(

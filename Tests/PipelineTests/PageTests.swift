@@ -84,7 +84,7 @@ extension PipelineTests {
             }
         }
 
-        /// Documents are listed, written, edited and deleted on the page, and it says when they can be found.
+        /// Documents are listed, written, edited and deleted on the page, which says when they can be found.
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
             .timeLimit(.minutes(5))) func documentsAreWritten() async throws
@@ -93,9 +93,8 @@ extension PipelineTests {
                 let notes =
                     #"{"sources":[{"name":"notes","connector":{"type":"documents"},"logic":{"type":"document","fields":"#
                     + #"{"id":"id","title":"title","text":"text"}},"collection":{"attributes":{"price":{"type":"number"}}}}]}"#
-                try Folder.create(deployment.file("data"))
-                try File.replace(deployment.file("data/sources.json"), with: Array(notes.utf8))
-                try deployment.start("up")
+                try File.replace(deployment.file("notes.json"), with: Array(notes.utf8))
+                try deployment.start("up", environment: ["SOURCES_FILE": deployment.file("notes.json")])
                 try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
                 let made = try deployment.command(["keys", "create", "page", "--role", "write", "--json"])
                 let key = try #require(try JSONValue.parse(Array(made.utf8))["key"]?.string)
