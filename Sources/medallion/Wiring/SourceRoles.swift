@@ -136,7 +136,7 @@ struct SourceRoles: Sendable {
         for family in ["connected", "lag_seconds", "events_in_flight", "paused"] {
             metrics.remove("medallion_producer_\(family)", exactly: item.labels)
         }
-        for family in ["reading", "slot_lag_bytes"] {
+        for family in ["reading", "slot_lag_bytes", "changes_lost"] {
             metrics.remove("medallion_source_\(family)", exactly: [("source", item.name)])
         }
     }

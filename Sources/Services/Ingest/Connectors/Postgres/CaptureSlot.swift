@@ -81,8 +81,17 @@ struct CaptureSlot {
             lagGauge(metrics, source: source).set(bytes)
             return Int64(bytes)
         } catch {
-            throw CaptureError(declaration.dsn.scrubbed("\(error)"))
+            let isLoss = (error as? CaptureError)?.isLoss == true
+            if isLoss { lossGauge(metrics, source: source).set(1) }
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"), isLoss: isLoss)
         }
+    }
+
+    static func lossGauge(_ metrics: MetricsRegistry, source: String) -> Gauge {
+        metrics.gauge(
+            "medallion_source_changes_lost",
+            help: "1 while changes of a source's table are lost and it waits for a new snapshot, by source.",
+            labels: [("source", source)])
     }
 
     static func lagGauge(_ metrics: MetricsRegistry, source: String) -> Gauge {
@@ -109,11 +118,11 @@ struct CaptureSlot {
         guard declaration.snapshot < Int(PostgresDeclaration.Bounds.snapshots.upperBound) else {
             return CaptureError(
                 "\(what), so changes since the last one that was read are lost, and \"snapshot\" is at its end: declare the table "
-                    + "as a source of another name, and remove this one (docs/sources.md, Postgres)")
+                    + "as a source of another name, and remove this one (docs/sources.md, Postgres)", isLoss: true)
         }
         return CaptureError(
             "\(what), so changes since the last one that was read are lost: set \"snapshot\": \(declaration.snapshot + 1) in the "
                 + "declaration, and the table is read anew, which also removes what vanished meanwhile "
-                + "(docs/sources.md, Postgres)")
+                + "(docs/sources.md, Postgres)", isLoss: true)
     }
 }

@@ -19,6 +19,7 @@ package final class PostgresConnector: BatchConnector {
     private let source: String
     let options: Options
     let lag: Gauge
+    private let loss: Gauge
     let logger: Logger
     /// Held for as long as this lives.
     private let lock: File
@@ -63,6 +64,7 @@ package final class PostgresConnector: BatchConnector {
         self.options = options
         self.logger = logger
         lag = CaptureSlot.lagGauge(metrics, source: source)
+        loss = CaptureSlot.lossGauge(metrics, source: source)
         try Folder.create(Folder.parent(of: options.statePath))
         var lock = try File(options.statePath + ".lock", .readWrite)
         guard try lock.tryLock() else {
@@ -101,13 +103,16 @@ package final class PostgresConnector: BatchConnector {
                 return batch
             }
             try connect()
+            loss.set(0)
             var batch = SourceBatch()
             batch.isConnecting = true
             return batch
         } catch {
             disconnect()
             // The server's words may repeat parts of the connection string.
-            throw CaptureError(declaration.dsn.scrubbed("\(error)"))
+            let isLoss = (error as? CaptureError)?.isLoss == true
+            if isLoss { loss.set(1) }
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"), isLoss: isLoss)
         }
     }
 
