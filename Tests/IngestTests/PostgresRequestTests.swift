@@ -156,10 +156,40 @@ struct PostgresRequestTests {
         #expect(seen.last?.rows == 3 && seen.last?.to == "3" && seen.last?.rowsExpected == nil)
     }
 
+    /// Where the readers of a topic that is compacted are told that nothing is left of a key.
+    private func withTombstones(_ scene: CaptureScene) {
+        let declaration = scene.declaration
+        scene.declaration = PostgresDeclaration(
+            dsn: declaration.dsn, table: declaration.table, slot: declaration.slot,
+            publication: declaration.publication, writesTombstones: true)
+    }
+
+    @Test("a record without a value follows each deletion, with its key and an id of its own")
+    func tombstones() throws {
+        let scene = try scene()
+        withTombstones(scene)
+        try scene.run("INSERT INTO things SELECT n, 'row ' || n FROM generate_series(1, 9) n")
+        try scene.drain()
+        let count = scene.topic.count
+        try scene.run("DELETE FROM things WHERE id < 3")
+        try scene.run("UPDATE things SET id = 30 WHERE id = 3")
+        try scene.run("TRUNCATE things")
+        try scene.drain()
+        let seen = try scene.topic[count...].map { event in
+            event.isTombstone ? "-" : try scene.json(event)["op"]?.string ?? ""
+        }
+        #expect(seen == ["d", "-", "d", "-", "d", "-", "c", "t"])
+        for (event, next) in zip(scene.topic.dropFirst(count), scene.topic.dropFirst(count + 1))
+        where next.isTombstone {
+            #expect(next.key == event.key && next.value.isEmpty && next.eventID != event.eventID)
+        }
+    }
+
     @Test("killed anywhere in it while others write, nothing is lost or doubled", arguments: LongTests.seeds(1...5))
     func kills(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let scene = try scene()
+        if Bool.random(using: &random) { withTombstones(scene) }
         try scene.write(80, &random)
         try scene.drain()
         for number in 0..<3 {

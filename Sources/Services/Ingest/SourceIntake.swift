@@ -92,7 +92,8 @@ package final class SourceIntake {
                 try take(
                     OutgoingRecord(
                         value: value, key: event.key, place: event.position.token, eventID: event.eventID,
-                        mayRepeat: event.mayRepeat || isRepeat, arrivalMilliseconds: arrival))
+                        mayRepeat: event.mayRepeat || isRepeat, arrivalMilliseconds: arrival,
+                        isTombstone: event.isTombstone))
             }
         }
         try turn()

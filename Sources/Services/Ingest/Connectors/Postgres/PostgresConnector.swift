@@ -169,7 +169,8 @@ package final class PostgresConnector: BatchConnector {
                     batch.events.append(
                         SourceEvent(
                             value: change.value, key: change.key, eventID: change.id, mayRepeat: change.mayRepeat,
-                            position: SourcePosition(token: Array("\(handedOver)".utf8))))
+                            position: SourcePosition(token: Array("\(handedOver)".utf8)),
+                            isTombstone: change.isTombstone))
                 }
                 if let refusal = step.refusal { batch.refusals.append(refusal) }
                 if let columns = step.described, isNew(columns) { try look(isForced: true) }
