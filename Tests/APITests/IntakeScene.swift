@@ -103,7 +103,11 @@ final class IntakeScene: Sendable {
                 let now = sources.withLock { $0 }
                 afterLook.withLock { $0 }?()
                 return now
-            }, wishes: { [self] in wishes.withLock { $0 }($0) }, publisher: publisher,
+            },
+            wishes: { [self] name in
+                let read = wishes.withLock { $0 }
+                return read(name)
+            }, publisher: publisher,
             reached: { [self] _ in
                 IntakeDesk.IndexReach(nextOffsets: reached.withLock { $0 }, indexVersion: 7)
             }, shown: { _, _, offsets, _ in offsets.count })

@@ -1,8 +1,8 @@
 import Access
+import Bytes
 import HTTPServer
 import Health
 import JSONScan
-import Kafka
 import Records
 import Sources
 import Synchronization

@@ -130,7 +130,7 @@ struct SourceAsking: Sendable {
 
     static func lines(_ source: JSONValue) -> [String] {
         func text(_ name: String) -> String? { source[name]?.string }
-        func number(_ name: String) -> String? { source[name]?.integer.map(String.init) }
+        func number(_ name: String) -> String? { source[name]?.integer.map { "\($0)" } }
         var parts = [text("name") ?? "?", text("connector") ?? "?", text("phase") ?? "runs elsewhere"]
         if let position = number("position") { parts.append("position \(position)") }
         if let rate = source["rate_per_sec"]?.double { parts.append("\((rate * 10).rounded() / 10) a second") }
