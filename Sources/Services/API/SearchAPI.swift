@@ -274,10 +274,8 @@ package final class SearchAPI: Sendable {
         known.sources = { [intake] tenant in intake.added(to: dependencies.sources(tenant)) }
         operation = Operation(configuration, known, stores: index.health, access: access)
         keys = KeyRequests(access: access, desk: dependencies.keys, logger: logger.scoped("keys"))
-        operators = OperatorRequests(
-            control: dependencies.control, access: access, turns: turns, logger: logger)
-        sourceRequests = SourceRequests(
-            desk: dependencies.sourceDesk, access: access, turns: turns, logger: logger.scoped("sources"))
+        operators = OperatorRequests(control: dependencies.control, access: access, turns: turns, logger: logger)
+        sourceRequests = SourceRequests(desk: dependencies.sourceDesk, access: access, turns: turns, logger: logger)
         golden = GoldenQueries(
             shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
             faults: faults, logger: logger)

@@ -48,7 +48,7 @@ struct SourceRequests: Sendable {
         self.desk = desk
         self.access = access
         self.turns = turns
-        self.logger = logger
+        self.logger = logger.scoped("sources")
     }
 
     func endpoints(in set: inout EndpointSet) {
