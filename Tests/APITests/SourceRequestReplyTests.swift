@@ -114,7 +114,7 @@ import Testing
         let fixture = try fixture()
         let writer = try keys.make(.write)
         var reply = try await ask(
-            fixture, .post, "/sources/rows/snapshot", writer, #"{"from":"10","to":"19","reason":"lost"}"#)
+            fixture, .post, "/sources/rows/snapshot", writer, #"{"from":10,"to":"19","reason":"lost"}"#)
         #expect(reply.status == 202 && reply.body["action"]?.string == "snapshot", "\(reply)")
         let range = SourceKeyRange(from: "10", to: "19")
         #expect(topic.requests.withLock { $0.first?.action } == .snapshot(range))
@@ -122,8 +122,9 @@ import Testing
         #expect(reply.status == 202 && topic.requests.withLock { $0.last?.action } == .snapshot(SourceKeyRange()))
         reply = try await ask(fixture, .post, "/sources/hooks/snapshot", writer, "{}")
         #expect(reply.status == 409 && reply.body["error"]?["type"]?.string == "source_without_snapshots")
-        reply = try await ask(fixture, .post, "/sources/rows/snapshot", writer, #"{"till":"9"}"#)
-        #expect(reply.status == 422)
+        for wrong in [#"{"till":"9"}"#, #"{"from":true}"#, #"{"from":"a\u0000"}"#] {
+            #expect(try await ask(fixture, .post, "/sources/rows/snapshot", writer, wrong).status == 422)
+        }
         #expect(topic.requests.withLock { $0.count } == 2)
     }
 

@@ -31,7 +31,6 @@ struct SourceSnapshotInput: Sendable {
     var source = ""
     var part = Part()
 
-    private static let end = Form<String>.string(0...SourceKeyRange.textBytesMax / 4)
     static let form = InputForm(
         SourceSnapshotInput(),
         [Parameter(.path, "source", \.source, .string(1...249), "The source's name, as `GET /sources` has it.")],
@@ -41,9 +40,11 @@ struct SourceSnapshotInput: Sendable {
                 Part(),
                 [
                     Field(
-                        "from", \.from, end.optional,
+                        "from", \.from, Form<String>.primaryKey.optional,
                         "The first primary key, as the database writes it; from the first row on if left out."),
-                    Field("to", \.to, end.optional, "The last primary key; up to the last row if left out."),
+                    Field(
+                        "to", \.to, Form<String>.primaryKey.optional,
+                        "The last primary key; up to the last row if left out."),
                     Field(
                         "reason", \.reason, .string(0...SourceRequest.textBytesMax / 4),
                         "Why, for whoever looks later."),
@@ -51,8 +52,27 @@ struct SourceSnapshotInput: Sendable {
             ).named("SnapshotRequest"),
             examples: [
                 ("the whole table", .object([])),
-                ("a part of it", .object([("from", .string("1000")), ("to", .string("1999"))])),
+                ("a part of it", .object([("from", .integer(1_000)), ("to", .integer(1_999))])),
             ]))
+}
+
+extension Form where Value == String {
+    /// A primary key in JSON: a text as the database writes it, or a whole number.
+    fileprivate static var primaryKey: Form<String> {
+        Form(
+            schema: .anyOf([.string(), .integer()]), json: { .string($0) },
+            read: { value, reading in
+                if let number = value.integer { return "\(number)" }
+                if let text = value.string, text.utf8.count <= SourceKeyRange.textBytesMax, !text.contains("\0") {
+                    return text
+                }
+                reading.fault(
+                    "key_type",
+                    "must be a whole number or a text of at most \(SourceKeyRange.textBytesMax) bytes without U+0000",
+                    input: value)
+                return nil
+            })
+    }
 }
 
 extension Contract {

@@ -45,6 +45,7 @@ struct SourceAsking: Sendable {
         guard reason.utf8.count <= SourceRequest.textBytesMax else {
             throw UsageError("--reason has at most \(SourceRequest.textBytesMax) bytes")
         }
+        // No shell can give U+0000, which no key of a database holds.
         for option in ["--from", "--to"]
         where arguments.value(option)?.utf8.count ?? 0 > SourceKeyRange.textBytesMax {
             throw UsageError("\(option) has at most \(SourceKeyRange.textBytesMax) bytes")
