@@ -87,7 +87,7 @@ class SourceDatabase:
     def lag(self):
         return int(self.sql("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), min(confirmed_flush_lsn))::bigint FROM pg_replication_slots") or 0)
 
-    def read_anew(self):
+    def read_again(self):
         """The way out where changes are lost."""
         self.declare(2)
         self.platform.signal(self.ROLE, signal.SIGHUP)

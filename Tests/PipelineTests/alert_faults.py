@@ -133,7 +133,7 @@ def slot_dropped(platform):
     database.sql("INSERT INTO things VALUES (100, 'lost')")
     database.ask("resume")
     yield
-    database.read_anew()
+    database.read_again()
     database.end()
 
 

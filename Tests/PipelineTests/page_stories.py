@@ -353,7 +353,7 @@ def quarantine(scene):
 
 
 def stand_still(scene):
-    """A source is paused with a reason, which is shown and holds, and goes on."""
+    """A source is paused with a reason, which is shown and holds, and is resumed."""
     browser = scene.browser
     browser.open("Sources")
     browser.says(".view-sources section", "wikimedia.recentchange")
@@ -369,7 +369,7 @@ def stand_still(scene):
     if browser.run("return document.getElementById('freshness').className").endswith("level-bad"):
         sys.exit("a paused source makes the index bad")
     browser.click(".view-sources button", "Resume wikimedia.recentchange")
-    browser.says(".view-sources .notice", "goes on")
+    browser.says(".view-sources .notice", "is resumed")
     browser.wait("the stream", """
         return fetch("/sources").then((reply) => reply.json()).then((found) => found.sources[0].phase === "streaming");""")
 

@@ -39,7 +39,7 @@ package final class SourceRequestBoard: Sendable {
         state.withLock { $0.isKnown ? $0.wishes[source] ?? SourceWishes() : nil }
     }
 
-    /// Where reading goes on; nil at the start.
+    /// Where reading continues; nil at the start.
     var nextOffset: Int64? { state.withLock { $0.nextOffset } }
 
     /// Takes in what follows in the topic.

@@ -1,5 +1,6 @@
 import Console
 import Health
+import KafkaAccess
 import ServiceLifecycle
 
 /// `medallion serve`: the HTTP API.

@@ -4,6 +4,7 @@ import Glibc
 import Health
 import Indexer
 import Ingest
+import KafkaAccess
 import Records
 import ServiceLifecycle
 import StreamJob

@@ -16,7 +16,7 @@ struct SourceRequestInput: Sendable {
         .path, "source", \.source, .string(1...249), "The source's name, as `GET /sources` has it.")
     static let form = InputForm(
         SourceRequestInput(),
-        [path, Parameter(.query, "reason", \.reason, text, "Why, for whoever looks later.")])
+        [path, Parameter(.query, "reason", \.reason, text, "Why, for those who look later.")])
 }
 
 /// What `POST /sources/{source}/snapshot` reads.
@@ -47,7 +47,7 @@ struct SourceSnapshotInput: Sendable {
                         "The last primary key; up to the last row if left out."),
                     Field(
                         "reason", \.reason, .string(0...SourceRequest.textBytesMax / 4),
-                        "Why, for whoever looks later."),
+                        "Why, for those who look later."),
                 ]
             ).named("SnapshotRequest"),
             examples: [
@@ -94,7 +94,7 @@ extension Contract {
 
     static let resumeSource = Endpoint(
         .post, "/sources/{source}/resume", id: "resumeSource", tag: "Operation", access: writing,
-        summary: "Lets a source go on where it was", input: SourceRequestInput.form,
+        summary: "Has a source continue where it was", input: SourceRequestInput.form,
         replies: [.json(200, "It is taken.", ReplySchemas.sourceRequest), noSource, refused, noWay])
 
     static let snapshotSource = Endpoint(

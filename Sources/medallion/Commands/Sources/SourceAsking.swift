@@ -98,7 +98,7 @@ struct SourceAsking: Sendable {
     private static func words(_ action: SourceRequest.Action) -> String {
         switch action {
         case .pause: "is to stand still"
-        case .resume: "is to go on"
+        case .resume: "is to continue"
         case .snapshot(let range):
             range.isWhole
                 ? "its table is read again"

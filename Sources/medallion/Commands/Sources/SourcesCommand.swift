@@ -13,7 +13,7 @@ struct SourcesCommand: Command {
     static let table = ArgumentTable(
         options: [
             .init(name: "--file", value: "FILE", help: "The declaration, in place of SOURCES_FILE."),
-            .init(name: "--reason", value: "TEXT", help: "pause, resume, snapshot: why, for whoever looks later."),
+            .init(name: "--reason", value: "TEXT", help: "pause, resume, snapshot: why, for those who look later."),
             .init(name: "--from", value: "KEY", help: "snapshot: the first primary key (default: the table's first)."),
             .init(name: "--to", value: "KEY", help: "snapshot: the last primary key (default: the table's last)."),
             APIClient.tenantOption,

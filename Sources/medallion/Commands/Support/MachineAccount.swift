@@ -1,6 +1,6 @@
 import Glibc
 
-/// The account of the machine that runs a command: who asked, for whoever looks later.
+/// The account of the machine that runs a command: who asked, for those who look later.
 enum MachineAccount {
     /// Its name; its number where it has none.
     static var name: String {

@@ -1,4 +1,4 @@
-// The declared sources: what each does, and what people ask of it: to stand still, to go on, to read its table again.
+// The declared sources: what each does, and what people ask of it: to stand still, to continue, to read its table again.
 import { api, el, failure, foreign, serverNow, span } from "./dom.js";
 import { action, count, empty, facts, labelled, pill, quantity, time, values } from "./parts.js";
 import { platform } from "./status.js";
@@ -14,7 +14,7 @@ let looks = 0;
 const cards = new Map();
 const list = el("div", { class: "trace-body" });
 const said = el("div", { role: "status" });
-const reason = el("input", { type: "text", maxLength: 250, size: 32, placeholder: "why, for whoever looks later" });
+const reason = el("input", { type: "text", maxLength: 250, size: 32, placeholder: "why, for those who look later" });
 
 export function build(section) {
   section.append(el("h1", {}, "Sources"),
@@ -88,7 +88,7 @@ function card(source) {
       const path = `/sources/${encodeURIComponent(source.name)}/${what}`;
       const reply = body ? await api(path, { body: why ? { ...body, reason: why } : body })
         : await api(`${path}${why ? `?${new URLSearchParams({ reason: why })}` : ""}`, { method: "POST" });
-      const words = { pause: "is paused", resume: "goes on", snapshot: "is to be read again" };
+      const words = { pause: "is paused", resume: "is resumed", snapshot: "is to be read again" };
       said.replaceChildren(el("p", { class: "notice" }, foreign(source.name), ` ${words[reply.action]}`,
         reply.applied ? "" : ": it is taken, and heeded once the topic is read", reply.note ? [" · ", foreign(reply.note)] : ""));
       reason.value = "";

@@ -113,7 +113,7 @@ extension PostgresConnector {
         }
     }
 
-    /// Begins what an operator asked for, or goes on with it. Its versions are those of a snapshot (``CaptureOrder``), so the log may be
+    /// Begins what an operator asked for, or continues it. Its versions are those of a snapshot (``CaptureOrder``), so the log may be
     /// read meanwhile. Where it cannot begin, the log is read on, and it is tried again.
     func beginRequest(_ batch: inout SourceBatch) {
         guard let known = state, known.isComplete, !isRequestHandedOver else { return }
