@@ -16,7 +16,7 @@ import Testing
 
     @Test func eachReadsBack() throws {
         let actions: [SourceRequest.Action] = [
-            .pause, .resume, .snapshot(SourceKeyRange()), .snapshot(SourceKeyRange(from: "é\u{0}", to: nil)),
+            .pause, .resume, .snapshot(SourceKeyRange()), .snapshot(SourceKeyRange(from: "é\u{1}", to: nil)),
             .snapshot(SourceKeyRange(from: "", to: "z")),
         ]
         for action in actions { #expect(try Self.read(Self.request(action).json) == Self.request(action)) }
@@ -26,6 +26,7 @@ import Testing
 
     @Test(arguments: [
         "", "[]", #"{"action":"pause"}"#, #"{"action":"stop","id":"r","source":"s","at_ms":1}"#,
+        #"{"action":"snapshot","id":"r","source":"s","at_ms":1,"from":"a\u0000"}"#,
         #"{"action":"pause","id":"","source":"s","at_ms":1}"#, #"{"action":"pause","id":"r","source":"s","at_ms":"1"}"#,
         #"{"action":"pause","id":"r","source":"\#(String(repeating: "s", count: 2_000))","at_ms":1}"#,
     ]) func whatIsNoneIsRefused(text: String) {

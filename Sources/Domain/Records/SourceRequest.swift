@@ -108,6 +108,10 @@ package struct SourceRequest: Sendable, Equatable {
         for (name, text) in texts where text.utf8.count > Self.textBytesMax {
             throw RecordFormatError("source request", field: name, reason: "has more than \(Self.textBytesMax) bytes")
         }
+        // No key of a database holds it, and no statement.
+        for name in ["from", "to"] where texts[name]?.utf8.contains(0) == true {
+            throw RecordFormatError("source request", field: name, reason: "holds U+0000")
+        }
         guard let id = texts["id"], !id.isEmpty, let source = texts["source"], !source.isEmpty, let at else {
             throw RecordFormatError("source request", field: "id", reason: "id, source or at_ms is missing")
         }

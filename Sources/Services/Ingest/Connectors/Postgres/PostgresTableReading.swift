@@ -7,6 +7,9 @@ import Telemetry
 
 /// How the table is read: for the declared snapshot, and for what operators ask for while changes are followed.
 extension PostgresConnector {
+    /// Classes of errors by which the server says that it makes no sense of a statement: data, constraints, names and rights.
+    private static let refusals = ["22", "23", "42"]
+
     func readTable() throws -> SourceBatch {
         guard let snapshot, let events, let state else { return SourceBatch() }
         var batch = SourceBatch()
@@ -15,7 +18,10 @@ extension PostgresConnector {
         do throws(PostgresError) {
             (rows, isEnd) = try snapshot.rows(after: request.map(\.after) ?? readKey)
         } catch {
-            guard let request, error.sqlState?.hasPrefix("22") == true else { throw error }
+            // The same statement would fail again, and keep the log from being read.
+            guard let request, let state = error.sqlState, Self.refusals.contains(where: { state.hasPrefix($0) }) else {
+                throw error
+            }
             try refuse(request, "\(error)", &batch)
             return batch
         }
