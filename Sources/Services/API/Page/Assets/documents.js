@@ -1,5 +1,5 @@
 // Collections, and the documents of one: listed, written, deleted, and watched until they can be found.
-import { api, el, failure, foreign } from "./dom.js";
+import { api, el, failure, foreign, serverNow } from "./dom.js";
 import { action, count, empty, facts, labelled, loading, option, pill, table, time, traceLink } from "./parts.js";
 
 export const title = "Documents";
@@ -46,6 +46,8 @@ export function build(section) {
 /** `#/documents/COLLECTION` can be linked to. */
 export async function show(name = "") {
   await readCollections(name);
+  // What was typed is kept.
+  if (edited === null && ["", "{}"].includes(text.value)) edit(null, false);
   await load();
 }
 
@@ -117,7 +119,8 @@ function showWays() {
   form.hidden = !isWritable();
   remove.hidden = edited === null;
   identity.readOnly = edited !== null;
-  if (form.hidden && edited === null) about.replaceChildren(empty("Open a document to look at it. Its collection is written by its source, not here."));
+  if (edited !== null) return;
+  about.replaceChildren(form.hidden && collections.size ? empty("Open a document to look at it. Its collection is written by its source, not here.") : "");
 }
 
 /** Sets a value at a place such as `about.body`. */
@@ -163,16 +166,22 @@ async function edit(id, isWanted = true) {
       ["attributes", Object.entries(found.attributes).map(([name, value]) => el("span", { class: "tag" }, foreign(name), ": ", foreign(JSON.stringify(value))))]]),
     found.passages.map((passage) => el("div", { class: "passage" }, foreign(passage, "p"))), traceLink(id, choice.value));
     // As it was sent: the index has what became of it.
-    text.value = pretty(trace?.bronze?.[0]?.value ?? "");
+    text.value = renewed(trace?.bronze?.[0]?.value ?? "");
     if (isWanted) editor.focus();
   } catch (error) {
     if (edited === id) said.replaceChildren(failure(error));
   }
 }
 
-function pretty(value) {
+/** What was sent, as people read it, with a version that is newer: an older one, or the same, would change nothing. */
+function renewed(value) {
   try {
-    return JSON.stringify(JSON.parse(value), null, 2);
+    const object = JSON.parse(value);
+    const path = collections.get(choice.value)?.fields?.version ?? null;
+    const version = path === null ? null : at(object, path);
+    if (Number.isSafeInteger(version)) put(object, path, version + 1);
+    else if (typeof version === "string") put(object, path, new Date(serverNow()).toISOString());
+    return JSON.stringify(object, null, 2);
   } catch {
     return value;
   }
