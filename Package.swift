@@ -366,7 +366,7 @@ let package = Package(
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
                 "PostgresTesting", "Postgres", "Sources", "Logic", "JSONScan",
-                "ServiceLifecycle", "Telemetry",
+                "ServiceLifecycle", "Health", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),
         tests(
@@ -398,7 +398,8 @@ let package = Package(
         tests(
             "PipelineTests",
             exclude: [
-                "alert_faults.py", "alert_platform.py", "alert_trial.py", "check_lake.py", "compose.py",
+                "alert_database.py", "alert_faults.py", "alert_platform.py", "alert_trial.py", "check_lake.py",
+                "compose.py",
                 "hand-written.jsonl", "page_away.py", "page_browser.py", "page_stories.py",
             ],
             uses: [

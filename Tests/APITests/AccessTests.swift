@@ -91,7 +91,8 @@ final class TestKeys: Sendable {
         (.post, "/ingest/hooks", false, false), (.post, "/documents", false, false),
         (.put, "/documents/a", false, false), (.delete, "/documents/a", false, false),
         (.get, "/documents", false, false), (.get, "/documents/a", false, false), (.get, "/collections", false, false),
-        (.get, "/sources", false, false),
+        (.get, "/sources", false, false), (.post, "/sources/a/pause", false, false),
+        (.post, "/sources/a/resume", false, false), (.post, "/sources/a/snapshot", false, false),
         (.post, "/v1/chat/completions", false, false), (.get, "/v1/models", false, false),
         (.get, "/v1/models/medallion", false, false), (.post, "/mcp", false, false),
         (.get, "/generations", false, false),
@@ -106,7 +107,7 @@ final class TestKeys: Sendable {
     /// Paths of those that take the role `write`, by their beginnings.
     private static let writers = ["/generations", "/replays", "/quarantine", "/golden", "/suppressions", "/ingest"]
     /// Paths whose role `write` is for methods other than GET alone.
-    private static let readable = ["/golden", "/documents"]
+    private static let readable = ["/golden", "/documents", "/sources"]
 
     @Test func eachRoleMayDoWhatIsDocumented() async throws {
         let (reader, writer, admin) = (try keys.make(.read), try keys.make(.write), try keys.make(.admin))

@@ -26,6 +26,8 @@ final class IntakeScene: Sendable {
     let sources = Mutex<[SourceDeclaration]>([])
     /// How far the index is said to be.
     let reached = Mutex<[TopicPartition: Int64]>([:])
+    /// What is asked of sources.
+    let wishes = Mutex<@Sendable (String) -> SourceWishes?>({ _ in SourceWishes() })
     /// Called whenever somebody has looked at the sources.
     let afterLook = Mutex<(@Sendable () -> Void)?>(nil)
     private let folder: TemporaryFolder
@@ -101,6 +103,10 @@ final class IntakeScene: Sendable {
                 let now = sources.withLock { $0 }
                 afterLook.withLock { $0 }?()
                 return now
+            },
+            wishes: { [self] name in
+                let read = wishes.withLock { $0 }
+                return read(name)
             }, publisher: publisher,
             reached: { [self] _ in
                 IntakeDesk.IndexReach(nextOffsets: reached.withLock { $0 }, indexVersion: 7)

@@ -120,7 +120,7 @@ final class CaptureScene {
     static func shown(_ events: [SourceEvent]) throws -> [String: String] {
         var rows: [String: (version: Int64, text: String?)] = [:]
         var floor: Int64 = 0
-        for event in events {
+        for event in events where !event.isTombstone {
             let value = try JSONValue.parse(event.value)
             let version = try #require(value["source"]?["order"]?.integer)
             switch value["op"]?.string {

@@ -7,6 +7,7 @@ import Kafka
 import PlatformTesting
 import Records
 import ServiceLifecycle
+import Synchronization
 import Telemetry
 import Testing
 
@@ -96,5 +97,70 @@ struct ConnectorServiceTests {
         }
         #expect(wasSaid.isSet)
         #expect(try scene.content().records.map(\.key) == ["1"])
+    }
+
+    /// What is asked of the source; nil as long as nobody knows.
+    private final class Wishes: Sendable {
+        let current = Mutex<SourceWishes?>(nil)
+        /// At what waits in the source.
+        let looks = Atomic(0)
+
+        func take(_ action: SourceRequest.Action) {
+            current.withLock {
+                var wishes = $0 ?? SourceWishes()
+                wishes.take(
+                    SourceRequest(
+                        id: "r", source: "products", action: action, reason: "", by: "test", atMilliseconds: 1))
+                $0 = wishes
+            }
+        }
+    }
+
+    @Test("nothing is read before it is known whether it may be, nor while it is paused, and then all of it once")
+    func pause() async throws {
+        try Folder.create(folder.file("in"))
+        let line = { (number: Int) in Array(#"{"sku":"s\#(number)"}"#.utf8) + [0x0A] }
+        try File.replace(folder.file("in/a.jsonl"), with: line(1))
+        var configuration = ProducerConfiguration(
+            kafka: scene.configuration.kafka, topic: ProducerScene.topic, topicPartitions: ProducerScene.partitions)
+        configuration.topicProperties = [:]
+        var options = FilesConnector.Options(folder: folder.file("in"), statePath: folder.file("state.jsonl"))
+        options.pollMilliseconds = 20
+        let wishes = Wishes()
+        let service = ConnectorService(
+            source: "products", configuration: configuration, metrics: MetricsRegistry(),
+            logger: Logger("test", level: .error), wishes: { wishes.current.withLock { $0 } },
+            lagWhilePaused: {
+                wishes.looks.wrappingAdd(1, ordering: .relaxed)
+                return 77
+            }, makeConnector: { [options] in try FilesConnector(options, scan: DocumentScan(idPath: "sku")) })
+        func until(_ isSo: () throws -> Bool) async throws {
+            for _ in 0..<6_000 {
+                if try isSo() { return }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            Issue.record("it did not come to be: \(service.status)")
+        }
+        let stop = StopSignal()
+        async let end: Void = service.run(stop: stop)
+        defer { stop.request() }
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(service.status.phase == .starting && service.status.acknowledgedPosition == 0)
+        wishes.take(.pause)
+        try await until { service.status.phase == .paused && service.status.lagBytes == 77 }
+        #expect(try scene.content().records.isEmpty)
+        wishes.take(.resume)
+        try await until { service.status.acknowledgedPosition == 1 }
+        wishes.take(.pause)
+        try await until { service.status.phase == .paused }
+        #expect(!service.status.isConnected)
+        try File.replace(folder.file("in/b.jsonl"), with: line(2))
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(try scene.content().records.count == 1 && wishes.looks.load(ordering: .relaxed) >= 1)
+        wishes.take(.resume)
+        try await until { try scene.content().records.count == 2 }
+        #expect(service.status.phase == .streaming)
+        stop.request()
+        try await end
     }
 }

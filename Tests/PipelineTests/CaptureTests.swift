@@ -100,6 +100,56 @@ import Testing
         }
     }
 
+    /// Paused, by the page's way and by the command, it stands still over kills, and the server keeps its log; then everything comes.
+    /// Meanwhile and afterwards parts of the table are read again.
+    @Test(.timeLimit(.minutes(4))) func aPauseHoldsOverKills() async throws {
+        let server = try LogicalPostgres()
+        let dsn = try server.freshDatabase()
+        try await Deployment.run(environment: ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]) { deployment in
+            let sql = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 10_000)
+            let scene = Scene(deployment: deployment, sql: sql)
+            _ = try scene.run(
+                """
+                CREATE TABLE things (id int PRIMARY KEY, word text NOT NULL, n int NOT NULL DEFAULT 0,
+                    name text NOT NULL DEFAULT 'a copper kettle');
+                INSERT INTO things SELECT n, 'word' || (1000 + n) FROM generate_series(1, 25) n
+                """)
+            try File.replace(deployment.file("sources.json"), with: Array(Self.declaration(dsn).utf8))
+            let environment = ["SOURCES_FILE": deployment.file("sources.json")]
+            func source() throws -> JSONValue? { try deployment.api.get("/sources")["sources"]?.array?.first }
+            var up = try deployment.start("up", environment: environment)
+            try deployment.wait(for: "the table") { try scene.isShown() }
+            try deployment.command(["sources", "pause", "things", "--reason", "a trial"], environment: environment)
+            try deployment.wait(for: "the pause") { try source()?["phase"]?.string == "paused" }
+            _ = try scene.run("INSERT INTO things VALUES (26, 'word1026'); DELETE FROM things WHERE id = 3")
+            for _ in 0..<2 {
+                try up.kill9()
+                up = try deployment.start("up", environment: environment)
+                try deployment.wait(for: "the pause after a kill") {
+                    guard let found = try? source() else { return false }
+                    return found["phase"]?.string == "paused" && found["paused"]?["reason"]?.string == "a trial"
+                }
+                #expect(try scene.found("kettle").count == 25, "nothing is read")
+            }
+            try deployment.wait(for: "the lag of the slot") { try source()?["lag_bytes"]?.integer ?? 0 > 0 }
+            let health = try deployment.api.get("/health")["dependencies"]?["source things"]
+            #expect(health?["state"]?.string == "ok", "\(String(describing: health))")
+            let shown = try deployment.command(["sources", "status", "things"], environment: environment)
+            #expect(shown.contains("paused at") && shown.contains("a trial"), "\(shown)")
+            try deployment.command(
+                ["sources", "snapshot", "things", "--from", "5", "--to", "9"], environment: environment)
+            try deployment.command(["sources", "resume", "things"], environment: environment)
+            try deployment.wait(for: "what came meanwhile") { try scene.isShown() }
+            try deployment.wait(for: "the part that is read again") {
+                let snapshot = try source()?["snapshot"]
+                return snapshot?["state"]?.string == "complete" && snapshot?["rows"]?.integer == 5
+            }
+            #expect(try scene.isShown())
+            #expect(try up.stop() == .exited(0))
+            withExtendedLifetime(server) {}
+        }
+    }
+
     /// Each change became one line, however often it was sent.
     private static func checkGold(_ deployment: Deployment) throws {
         var seen: Set<String> = []

@@ -84,6 +84,26 @@ extension PipelineTests {
             }
         }
 
+        /// Documents are listed, written, edited and deleted on the page, which says when they can be found.
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .timeLimit(.minutes(5))) func documentsAreWritten() async throws
+        {
+            try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
+                let notes =
+                    #"{"sources":[{"name":"notes","connector":{"type":"documents"},"logic":{"type":"document","fields":"#
+                    + #"{"id":"id","title":"title","text":"text"}},"collection":{"attributes":{"price":{"type":"number"}}}}]}"#
+                try File.replace(deployment.file("notes.json"), with: Array(notes.utf8))
+                try deployment.start("up", environment: ["SOURCES_FILE": deployment.file("notes.json")])
+                try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
+                let made = try deployment.command(["keys", "create", "page", "--role", "write", "--json"])
+                let key = try #require(try JSONValue.parse(Array(made.utf8))["key"]?.string)
+                let keyPath = deployment.file("page-key")
+                try key.write(toFile: keyPath, atomically: true, encoding: .utf8)
+                try Self.drive(deployment, ["documents", "--key-file", keyPath])
+            }
+        }
+
         /// Runs page_away.py, which starts processes of its own and takes parts of them away.
         private static func takeAway(_ parts: String, seconds: Int) async throws {
             try await Deployment.run { deployment in

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 
+from alert_database import SourceDatabase
 from alert_platform import free_port
 
 FAULTS = {}
@@ -109,6 +110,31 @@ def source_late(platform):
     platform.simulate("--recording", HAND_WRITTEN, "--loop", "--rate", "10")
     yield
     simulate_again(platform)
+
+
+@fault(warn("MedallionSlotLag"), seconds=120, mending=180)
+def slot_grows(platform):
+    """A source is paused while its database writes much."""
+    database = SourceDatabase(platform)
+    database.pause()
+    database.write(1100)
+    yield
+    database.ask("resume")
+    database.wait("the log is read", lambda: database.lag() < 10 << 20, seconds=150)
+    database.end()
+
+
+@fault(warn("MedallionChangesLost"), seconds=90)
+def slot_dropped(platform):
+    """The slot of a source is gone, and changes with it."""
+    database = SourceDatabase(platform)
+    database.pause()
+    database.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+    database.sql("INSERT INTO things VALUES (100, 'lost')")
+    database.ask("resume")
+    yield
+    database.read_again()
+    database.end()
 
 
 @fault(warn("MedallionDown", role="producer"))

@@ -2,6 +2,7 @@
 """Drives the page in headless Chromium: each story in at most three clicks from the first screen.
 
 Usage: page_stories.py URL stories --key-file FILE --simulator URL [--images FOLDER]
+       page_stories.py URL documents --key-file FILE
        page_stories.py URL soak --seconds N
 
 With --images, pictures for the docs are taken on the way. `soak` watches a busy feed for so long; `stories` do the same with invented
@@ -351,15 +352,72 @@ def quarantine(scene):
     browser.says(record + " dd", "discarded")
 
 
+def stand_still(scene):
+    """A source is paused with a reason, which is shown and holds, and is resumed."""
+    browser = scene.browser
+    browser.open("Sources")
+    browser.says(".view-sources section", "wikimedia.recentchange")
+    browser.type(".view-sources input", "<b>a wiki</b> is being mended")
+    browser.click(".view-sources button", "Pause wikimedia.recentchange")
+    browser.says(".view-sources .notice", "is paused")
+    browser.says(".view-sources dd", "<b>a wiki</b> is being mended")
+    browser.says(".view-sources .pill", "paused")
+    browser.axe("Sources", dark=True)
+    check_dead(browser)
+    browser.wait("the connector's word", """
+        return fetch("/sources").then((reply) => reply.json()).then((found) => found.sources[0].phase === "paused");""")
+    if browser.run("return document.getElementById('freshness').className").endswith("level-bad"):
+        sys.exit("a paused source makes the index bad")
+    browser.click(".view-sources button", "Resume wikimedia.recentchange")
+    browser.says(".view-sources .notice", "is resumed")
+    browser.wait("the stream", """
+        return fetch("/sources").then((reply) => reply.json()).then((found) => found.sources[0].phase === "streaming");""")
+
+
+def write_documents(scene):
+    """Of a platform whose only source is `notes`, written over HTTP."""
+    browser = scene.browser
+    browser.go("")
+    browser.run("sessionStorage.setItem('medallion-api-key', arguments[0])", scene.key.strip())
+    browser.go("documents/notes")
+    browser.clicks = 0
+    browser.says(".view-documents td", "notes")
+    browser.says(".view-documents .tag", "price: number")
+    browser.type(".view-documents input[name=doc_id]", "kettle-1")
+    browser.run("""
+        const field = document.querySelector('.view-documents textarea');
+        field.value = JSON.stringify({id: 'kettle-1', title: '<img src=x onerror=window.hit=6>', text: 'a kettle of two litres', price: 12.5});""")
+    browser.click(".view-documents button", "Save")
+    browser.says(".view-documents .notice", "can be found after")
+    browser.says(".view-documents td", "<img src=x onerror=window.hit=6>")
+    check_dead(browser)
+    browser.axe("Documents", dark=True)
+    browser.go("ask/search/kettle")
+    browser.says(".hits", "kettle of two litres")
+    browser.go("documents/notes")
+    browser.click(".view-documents button", "Open kettle-1")
+    browser.wait("what was sent", "return document.querySelector('.view-documents textarea').value.includes('two litres')")
+    browser.run("""
+        const field = document.querySelector('.view-documents textarea');
+        field.value = field.value.replace('two litres', 'three litres');""")
+    browser.click(".view-documents button", "Save")
+    browser.says(".view-documents .passage", "three litres")
+    browser.clicks = 0
+    browser.click(".view-documents button", "Delete")
+    browser.answer("Delete the document kettle-1?", True)
+    browser.says(".view-documents .notice", "is gone after")
+    browser.says(".view-documents .empty", "shows no document")
+
+
 def administer(scene):
     browser = scene.browser
-    browser.open("Sources and keys")
-    browser.says(".view-admin td", "wikimedia.recentchange")
+    browser.open("Parts and keys")
+    browser.says(".view-admin td", "broker")
     browser.says(".view-admin td", "the platform")
     browser.type(".view-admin input[name=name]", "a program")
     browser.click("button", "Make a key")
     browser.says(".view-admin .notice", "shown only now")
-    browser.axe("Sources and keys", dark=True)
+    browser.axe("Parts and keys", dark=True)
     key = browser.run("return document.querySelector('.view-admin .notice pre').textContent")
     request = urllib.request.Request(browser.base + "/answers", headers={"Authorization": f"Bearer {key}"})
     urllib.request.urlopen(request, timeout=LIMIT_SECONDS).close()
@@ -375,7 +433,7 @@ def phone(scene):
     """Nothing is wider than a phone, on any view."""
     browser = scene.browser
     browser.size(390, 844, mobile=True)
-    for view in ("", "watch", "ask", "trace", "replay", "quarantine", "admin"):
+    for view in ("", "watch", "ask", "documents", "trace", "sources", "replay", "quarantine", "admin"):
         browser.go(view)
         browser.wait("the view", "return [...document.querySelectorAll('main > .view')].some((one) => one.checkVisibility())")
         width = browser.run("return document.documentElement.scrollWidth")
@@ -388,12 +446,12 @@ def phone(scene):
 
 STORIES = [
     first_screen, watch, ask, trace, busy_feed, hostile, use_key, dry_run, promote, roll_back, refused_progress, hostile_quarantine,
-    quarantine, administer, phone,
+    quarantine, stand_still, administer, phone,
 ]
 
 
-def stories(scene):
-    for story in STORIES:
+def stories(scene, wanted):
+    for story in wanted:
         began = time.monotonic()
         story(scene)
         name = story.__name__.replace("_", " ")
@@ -428,14 +486,16 @@ def soak(browser, seconds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("what", choices=["stories", "soak"])
+    parser.add_argument("what", choices=["stories", "documents", "soak"])
     for name in ("--key-file", "--simulator", "--images"):
         parser.add_argument(name)
     parser.add_argument("--seconds", type=float, default=600)
     arguments = parser.parse_args()
     with Browser(arguments.url.rstrip("/")) as browser:
         if arguments.what == "stories":
-            stories(Scene(browser, arguments))
+            stories(Scene(browser, arguments), STORIES)
+        elif arguments.what == "documents":
+            stories(Scene(browser, arguments), [write_documents])
         else:
             soak(browser, arguments.seconds)
 

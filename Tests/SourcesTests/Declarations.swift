@@ -110,7 +110,7 @@ enum Declarations {
         file(
             source(
                 connector: postgres(
-                    #","slot":"s_1","publication":"p","snapshot":31,"password_env":"SHOP_PASSWORD""#,
+                    #","slot":"s_1","publication":"p","snapshot":31,"tombstones":false,"password_env":"SHOP_PASSWORD""#,
                     dsn: "host=db dbname=shop user=reader"), logic: debezium)),
         file(source(connector: postgres(#","password_file":"secrets/shop""#), logic: debezium)),
         file(source(connector: #"{"type":"none"}"#, logic: debezium)),
@@ -263,6 +263,7 @@ enum Declarations {
             "sources[0].connector.publication"
         ),
         (file(source(connector: postgres(#","snapshot":0"#), logic: debezium)), "sources[0].connector.snapshot"),
+        (file(source(connector: postgres(#","tombstones":1"#), logic: debezium)), "sources[0].connector.tombstones"),
         (file(source(connector: postgres(#","snapshot":32"#), logic: debezium)), "sources[0].connector.snapshot"),
         (
             file(source(connector: postgres(#","password_env":"A=B""#), logic: debezium)),

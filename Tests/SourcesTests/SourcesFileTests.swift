@@ -73,7 +73,8 @@ import Testing
                     PostgresDeclaration(
                         dsn: "host=db", password: .file("/etc/medallion/secrets/shop"), schema: "Blog",
                         table: "Articles",
-                        slot: "medallion_blog_articles", publication: "medallion_blog_articles", snapshot: 1)))
+                        slot: "medallion_blog_articles", publication: "medallion_blog_articles", snapshot: 1,
+                        writesTombstones: true)))
         #expect(source.connector.members?.look().map(\.place) == ["password_file"])
         let other = Declarations.file(
             Declarations.source(

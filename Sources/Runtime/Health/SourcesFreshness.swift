@@ -79,33 +79,3 @@ extension Freshness {
             generation: all.compactMap(\.generation).max(), indexVersion: all.compactMap(\.indexVersion).max())
     }
 }
-
-/// What a process knows of a declared source, for `GET /pipeline/status`.
-package struct SourceStatus: Sendable, Equatable {
-    /// The source's name.
-    package var name: String
-    /// The word of its connector, such as `files`.
-    package var connector: String
-    /// What its connector does in this process; nil where it runs elsewhere or there is none.
-    package var phase: String?
-    /// Milliseconds since 1970.
-    package var lastEventMilliseconds: Int64?
-    /// How many of its events the broker has acknowledged, in the connector's own count; nil where it runs elsewhere.
-    package var position: Int64?
-    /// What last went wrong in its connector, which may be over, and when (milliseconds since 1970).
-    package var lastError: String?
-    package var lastErrorMilliseconds: Int64?
-    /// Of the index for this source.
-    package var freshness: Freshness
-
-    package init(
-        name: String, connector: String, phase: String? = nil, lastEventMilliseconds: Int64? = nil,
-        freshness: Freshness
-    ) {
-        self.name = name
-        self.connector = connector
-        self.phase = phase
-        self.lastEventMilliseconds = lastEventMilliseconds
-        self.freshness = freshness
-    }
-}

@@ -251,6 +251,7 @@ extension SearchAPI {
         mcp.endpoints(in: &set)
         given.endpoints(in: &set)
         suppressions.endpoints(in: &set)
+        sourceRequests.endpoints(in: &set)
         intake.endpoints(in: &set)
         documents.endpoints(in: &set)
         documentReads.endpoints(in: &set)

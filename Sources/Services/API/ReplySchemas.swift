@@ -332,6 +332,12 @@ enum ReplySchemas {
             "What last went wrong in its connector, which may be over; null for callers who see no details of `/health`."
         ),
         .init("last_error_at", .time().orNull, "When that was."),
+        .init(
+            "lag_bytes", .integer().orNull,
+            "What waits in the source itself: of a table of Postgres the server's log behind its slot; null where that is not known."
+        ),
+        .init("paused", sourcePause.orNull, "Null while it runs."),
+        .init("snapshot", sourceSnapshot.orNull, "Of a table of Postgres: the reading at hand, or the last one."),
         .init("freshness", .choice(Freshness.State.allCases.map(\.rawValue)), "Of the index, for this source."),
         .init("events_behind", .integer().orNull, "Events of this source that wait."),
     ]

@@ -78,6 +78,8 @@ package struct SearchAPIDependencies: Sendable {
     package var documents: DocumentShelf?
     /// Where documents go that come over HTTP; nil where there is no broker.
     package var intake: IntakeDesk?
+    /// Where requests to sources go; nil where there is no broker.
+    package var sourceDesk: SourceDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
     /// Makes and revokes keys; nil in a process that does not.
@@ -203,6 +205,7 @@ package final class SearchAPI: Sendable {
     let impacts: Impacts
     let operation: Operation
     let operators: OperatorRequests
+    let sourceRequests: SourceRequests
     let golden: GoldenQueries
     let keys: KeyRequests
     let page = Page()
@@ -271,8 +274,8 @@ package final class SearchAPI: Sendable {
         known.sources = { [intake] tenant in intake.added(to: dependencies.sources(tenant)) }
         operation = Operation(configuration, known, stores: index.health, access: access)
         keys = KeyRequests(access: access, desk: dependencies.keys, logger: logger.scoped("keys"))
-        operators = OperatorRequests(
-            control: dependencies.control, access: access, turns: turns, logger: logger)
+        operators = OperatorRequests(control: dependencies.control, access: access, turns: turns, logger: logger)
+        sourceRequests = SourceRequests(desk: dependencies.sourceDesk, access: access, turns: turns, logger: logger)
         golden = GoldenQueries(
             shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
             faults: faults, logger: logger)

@@ -1,6 +1,7 @@
 import Bytes
 import Concurrency
 import Kafka
+package import Records
 package import ServiceLifecycle
 package import Telemetry
 
@@ -9,27 +10,42 @@ package import Telemetry
 /// Runs on a lane of its own. Delivery is at least once; events that come twice are dropped by the stream job. When the broker is away,
 /// at most `queueMaxRecords` or `queueMaxKilobytes` wait in memory and reading stops. Drained means: nothing more is read, and what was
 /// read is acknowledged or `drainMilliseconds` have passed; then it is read again after the next start.
+///
+/// An operator may have it stand still. Then the connector is drained and given up, and made again once it is resumed: a pause is to it
+/// as a stop and a start.
 package final class ConnectorService: Service {
     package let name: String
     /// Where events come from, for people: an address or a folder, without secrets.
     package let place: String
     private let configuration: ProducerConfiguration
     private let makeConnector: @Sendable () throws -> any SourceConnector
+    private let wishes: @Sendable () -> SourceWishes?
+    private let lagWhilePaused: (@Sendable () throws -> Int64?)?
     private let metrics: ProducerMetrics
     private let sourceMetrics: SourceMetrics
     private let logger: Logger
     private let board = StatusBoard()
     private let lane: Lane
 
+    /// How soon a pause is noticed, and its end.
+    private static let lookMilliseconds = 100
+    private static let lagMilliseconds: Int64 = 10_000
+
     /// - Parameters:
     ///   - source: the source's name, for logs and metrics.
     ///   - isDeclared: false for the one source that the environment describes: then the producer's metrics have no label, and its
     ///     name is `producer`.
+    ///   - wishes: what operators ask of the source; nil as long as that is not known, and until then nothing is read.
+    ///   - lagWhilePaused: bytes that wait in the source while nothing reads it, for those of which that is known. Called on the lane.
     ///   - makeConnector: called on the lane, again and again until it makes one.
     package init(
         source: String, isDeclared: Bool = true, place: String = "", configuration: ProducerConfiguration,
-        metrics: MetricsRegistry, logger: Logger, makeConnector: @escaping @Sendable () throws -> any SourceConnector
+        metrics: MetricsRegistry, logger: Logger, wishes: @escaping @Sendable () -> SourceWishes? = { SourceWishes() },
+        lagWhilePaused: (@Sendable () throws -> Int64?)? = nil,
+        makeConnector: @escaping @Sendable () throws -> any SourceConnector
     ) {
+        self.wishes = wishes
+        self.lagWhilePaused = lagWhilePaused
         name = isDeclared ? "source \(source)" : "producer"
         self.place = place
         self.configuration = configuration
@@ -46,11 +62,71 @@ package final class ConnectorService: Service {
     /// - Throws: ``KafkaError`` where a property is wrong; everything else is retried for as long as it takes.
     package func run(stop: StopSignal) async throws {
         defer { board.update { $0.phase = .stopped } }
-        try await lane.run { [self] in
-            let run = ConnectorRun(
-                configuration: configuration, metrics: metrics, sourceMetrics: sourceMetrics, logger: logger,
-                board: board, stop: stop)
-            do { try run.run(makeConnector) } catch is StopRequested {}
+        while await mayRead(stop) {
+            guard try await readUntilPause(stop) else { return }
+            board.update { status in
+                (status.phase, status.isConnected, status.inFlight) = (.paused, false, 0)
+            }
+            metrics.inFlight.set(0)
+            logger.info("the source is paused; it keeps its place")
+        }
+    }
+
+    /// Waits until it is known that the source is to be read.
+    ///
+    /// - Returns: false where a stop was requested.
+    private func mayRead(_ stop: StopSignal) async -> Bool {
+        var (lookedAt, fault): (Int64, String) = (0, "")
+        while true {
+            if stop.isRequested { return false }
+            let known = wishes()
+            if let known, known.pause == nil {
+                metrics.isPaused.set(0)
+                return true
+            }
+            board.update { $0.phase = known == nil ? .starting : .paused }
+            if known != nil { metrics.isPaused.set(1) }
+            let now = SystemClock.monotonicNanoseconds() / 1_000_000
+            if known != nil, let lagWhilePaused, lookedAt == 0 || now - lookedAt >= Self.lagMilliseconds {
+                lookedAt = now
+                do {
+                    let lag = try await lane.run(lagWhilePaused)
+                    board.update { $0.lagBytes = lag }
+                    fault = ""
+                } catch {
+                    let words = "\(error)"
+                    board.fail(words)
+                    if words != fault {
+                        logger.warning("how much waits in the paused source cannot be told", ["error": words])
+                    }
+                    fault = words
+                }
+            }
+            if await stop.pause(milliseconds: Self.lookMilliseconds) { return false }
+        }
+    }
+
+    /// - Returns: whether it ended for a pause.
+    private func readUntilPause(_ stop: StopSignal) async throws -> Bool {
+        let part = StopSignal()
+        return try await withThrowingTaskGroup(of: Bool.self) { [self] group in
+            group.addTask { [self] in
+                defer { part.request() }
+                while !part.isRequested {
+                    if wishes()?.pause != nil { return true }
+                    if await stop.pause(milliseconds: Self.lookMilliseconds) { return false }
+                }
+                return false
+            }
+            defer { part.request() }
+            try await lane.run { [self] in
+                let run = ConnectorRun(
+                    configuration: configuration, metrics: metrics, sourceMetrics: sourceMetrics, logger: logger,
+                    board: board, stop: part)
+                do { try run.run(makeConnector) } catch is StopRequested {}
+            }
+            part.request()
+            return try await group.next() ?? false
         }
     }
 }

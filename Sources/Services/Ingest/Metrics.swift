@@ -13,8 +13,12 @@ struct ProducerMetrics: Sendable {
     let withoutKey: Counter
     let queueFull: Counter
     let inFlight: Gauge
+    let isPaused: Gauge
 
     init(_ registry: MetricsRegistry, labels: [(String, String)]) {
+        isPaused = registry.gauge(
+            "medallion_producer_paused", help: "1 while an operator has the source stand still, else 0.", labels: labels
+        )
         received = registry.counter(
             "medallion_producer_events_received_total", help: "Events that arrived complete from the source.",
             labels: labels)

@@ -1,4 +1,5 @@
 import Bytes
+package import Health
 import Synchronization
 
 /// What a producer is doing, for `/health` and the status line.
@@ -13,6 +14,8 @@ package struct ProducerStatus: Sendable {
         case waiting
         /// Reading stands still until the broker takes more.
         case blocked
+        /// An operator has it stand still.
+        case paused
         case stopped
     }
 
@@ -32,6 +35,10 @@ package struct ProducerStatus: Sendable {
     /// Events sent and not yet acknowledged.
     package var inFlight = 0
     package var reconnects = 0
+    /// Bytes that wait in the source; nil where that is not known.
+    package var lagBytes: Int64?
+    /// How far a snapshot is, or how the last one ended; nil where there is none.
+    package var snapshot: SnapshotProgress?
 }
 
 /// A status that one thread changes and others read.

@@ -18,6 +18,8 @@ struct OutgoingRecord {
     /// Whether it may have been sent before; see ``RepeatMark``.
     let mayRepeat: Bool
     let arrivalMilliseconds: Int64
+    /// Whether it goes without its value.
+    var isTombstone = false
 }
 
 /// Hands events to the broker in order, follows their acknowledgements, and sends again what failed.
@@ -99,11 +101,12 @@ final class RecordSender {
         }
         if !record.eventID.isEmpty { headers.append((EventIDHeader.header, record.eventID)) }
         if record.mayRepeat { headers.append((RepeatMark.header, RepeatMark.value)) }
+        let value = record.isTombstone ? nil : record.value
         let isQueued: Bool
         if let key = record.key {
-            isQueued = try key.withUnsafeBytes { try enqueue(number, key: $0, value: record.value, headers: headers) }
+            isQueued = try key.withUnsafeBytes { try enqueue(number, key: $0, value: value, headers: headers) }
         } else {
-            isQueued = try enqueue(number, key: nil, value: record.value, headers: headers)
+            isQueued = try enqueue(number, key: nil, value: value, headers: headers)
         }
         _ = tracker.add(id: record.place)
         if isQueued {
@@ -185,7 +188,7 @@ final class RecordSender {
 
     /// False where the record is refused for its size.
     private func enqueue(
-        _ number: Int64, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer, headers: [(String, [UInt8])]
+        _ number: Int64, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?, headers: [(String, [UInt8])]
     ) throws -> Bool {
         var wasFull = false
         while true {
@@ -206,7 +209,7 @@ final class RecordSender {
                     needsNewClient = true
                     try settle()
                 case .messageTooLarge:
-                    refuse(number, bytes: value.count, error)
+                    refuse(number, bytes: value?.count ?? 0, error)
                     return false
                 default:
                     board.fail(error.description)

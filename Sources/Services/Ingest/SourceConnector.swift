@@ -1,3 +1,5 @@
+package import Health
+
 /// A place in a source, behind one of its events. What it says is its connector's business.
 package struct SourcePosition: Hashable, Sendable {
     /// The connector's own text.
@@ -31,8 +33,10 @@ package protocol SourceConnector: AnyObject {
 
 /// One event that a connector read.
 package struct SourceEvent: Sendable {
-    /// What goes to the topic, byte for byte as the source had it.
+    /// What goes to the topic, byte for byte as the source had it; empty for a tombstone.
     package let value: [UInt8]
+    /// Whether the record has no value: it says to topics that are compacted that there is nothing of its key any more.
+    package let isTombstone: Bool
     /// Records of one key keep their order.
     package let key: [UInt8]?
     /// The same for the same event whenever it is read again; see `EventIDHeader`.
@@ -43,9 +47,11 @@ package struct SourceEvent: Sendable {
     package let position: SourcePosition
 
     package init(
-        value: [UInt8], key: [UInt8]?, eventID: [UInt8], mayRepeat: Bool, position: SourcePosition
+        value: [UInt8], key: [UInt8]?, eventID: [UInt8], mayRepeat: Bool, position: SourcePosition,
+        isTombstone: Bool = false
     ) {
         self.value = value
+        self.isTombstone = isTombstone
         self.key = key
         self.eventID = eventID
         self.mayRepeat = mayRepeat
@@ -81,6 +87,10 @@ package struct SourceBatch: Sendable {
     package var pauseMilliseconds = 0
     /// Whether it is not clear yet that the source can be read.
     package var isConnecting = false
+    /// Bytes that wait in the source; nil where that is not known.
+    package var lagBytes: Int64?
+    /// How far a snapshot is; nil where there is nothing new of it.
+    package var snapshot: SnapshotProgress?
 
     package init() {}
 }

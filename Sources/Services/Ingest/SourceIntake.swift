@@ -79,7 +79,11 @@ package final class SourceIntake {
         noteReceived(batch.events.count)
         noteReceived(bytes: batch.events.reduce(0) { $0 + $1.value.count })
         for refusal in batch.refusals { refuse(refusal) }
-        board.update { $0.phase = .streaming }
+        board.update { status in
+            status.phase = .streaming
+            if let lag = batch.lagBytes { status.lagBytes = lag }
+            if let snapshot = batch.snapshot { status.snapshot = snapshot }
+        }
         let arrival = SystemClock.epochMilliseconds()
         for event in batch.events {
             let isRepeat = repeatsLeft > 0
@@ -88,7 +92,8 @@ package final class SourceIntake {
                 try take(
                     OutgoingRecord(
                         value: value, key: event.key, place: event.position.token, eventID: event.eventID,
-                        mayRepeat: event.mayRepeat || isRepeat, arrivalMilliseconds: arrival))
+                        mayRepeat: event.mayRepeat || isRepeat, arrivalMilliseconds: arrival,
+                        isTombstone: event.isTombstone))
             }
         }
         try turn()

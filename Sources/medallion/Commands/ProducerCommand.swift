@@ -33,6 +33,8 @@ struct ProducerCommand: Command {
         declarations.register(in: health)
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
-            context.roleServices(health) + [platform.sizeService(of: []), roles.connectors(), declarations])
+            context.roleServices(health) + [
+                platform.sizeService(of: []), platform.sourceRequestFollowing(), roles.connectors(), declarations,
+            ])
     }
 }

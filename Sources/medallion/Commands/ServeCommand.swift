@@ -1,5 +1,6 @@
 import Console
 import Health
+import KafkaAccess
 import ServiceLifecycle
 
 /// `medallion serve`: the HTTP API.
@@ -20,13 +21,17 @@ struct ServeCommand: Command {
         declarations.register(in: health)
         let api = try platform.apiService(
             declarations, health: health, freshness: board, pipeline: { _ in nil }, stages: { board.servingStages },
-            sources: { board.statuses(of: declarations.current, tenant: $0) })
+            sources: { tenant in
+                board.statuses(
+                    of: declarations.current, tenant: tenant, wishes: { platform.sourceRequests.wishes(of: $0) })
+            })
         // What tells OpenLineage of replays that are asked for over HTTP is stopped last, when all is told.
         let emitters: [any Service] = try platform.lineageEmitters()
         try await context.run(
             emitters + context.probeServices(platform.servingPages(health, board))
                 + platform.databaseServices(for: .serving) + [
-                    roles.freshness(board), platform.sizeService(of: []), platform.modelService(), api, declarations,
+                    roles.freshness(board), platform.sizeService(of: []), platform.modelService(),
+                    platform.sourceRequestFollowing(), api, declarations,
                 ])
     }
 }

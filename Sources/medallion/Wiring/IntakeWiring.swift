@@ -17,7 +17,8 @@ extension Platform {
             { [self] in kafka("intake") }, plan: { [settings] in TopicPlan(source: settings, topic: $0) },
             logger: context.logger.scoped("intake"))
         return IntakeDesk(
-            sources: { declarations.current.sources }, publisher: publisher,
+            sources: { declarations.current.sources }, wishes: { [sourceRequests] in sourceRequests.wishes(of: $0) },
+            publisher: publisher,
             reached: { timeout in
                 try store.run { store in
                     let offsets = try store.reached(timeoutMilliseconds: timeout).nextOffsets

@@ -61,6 +61,7 @@ struct Pipeline {
         services.append(roles.indexers())
         services.append(platform.upkeepService(declarations))
         services.append(roles.freshness(freshness))
+        services.append(platform.sourceRequestFollowing())
         services.append(
             try platform.apiService(
                 declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },

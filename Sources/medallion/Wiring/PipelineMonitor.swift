@@ -4,6 +4,7 @@ import Glibc
 import Health
 import Indexer
 import Ingest
+import KafkaAccess
 import Records
 import ServiceLifecycle
 import StreamJob
@@ -74,7 +75,9 @@ final class PipelineMonitor: Service {
     /// Each source of a tenant, for the API; nil for all.
     func sources(of tenant: TenantID?) -> [SourceStatus] {
         let connectors = state.withLock { $0.connectors }
-        return freshness.statuses(of: declarations.current, tenant: tenant) { connectors[$0]?.status }
+        return freshness.statuses(
+            of: declarations.current, tenant: tenant, wishes: { platform.sourceRequests.wishes(of: $0) },
+            connector: { connectors[$0]?.status })
     }
 
     /// The stages, as of the last look.

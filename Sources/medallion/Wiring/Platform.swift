@@ -26,6 +26,8 @@ final class Platform: Sendable {
     let state = Mutex(State())
     /// Of the indexers, which others stand back for.
     let indexingLoad = IndexingLoad()
+    /// What operators ask of sources.
+    let sourceRequests = SourceRequestBoard()
 
     struct State {
         var brokers: String?
@@ -137,7 +139,7 @@ final class Platform: Sendable {
             let plans =
                 declarations.current.sources.flatMap {
                     [TopicPlan(source: settings, topic: $0.topic), TopicPlan(gold: settings, topic: $0.goldTopic)]
-                } + [TopicPlan(suppressions: settings)]
+                } + [TopicPlan(suppressions: settings), TopicPlan(sourceRequests: settings)]
             try await Lane(name: "topics").run {
                 let admin = try KafkaAdmin(kafka)
                 for plan in plans {

@@ -53,9 +53,11 @@ extension SourcesFreshness {
     ///
     /// - Parameters:
     ///   - tenant: whose sources; nil for all.
+    ///   - wishes: what operators ask of it.
     ///   - connector: what fills its topic in this process; nil where that runs elsewhere.
     func statuses(
-        of declared: DeclaredSources, tenant: TenantID? = nil, connector: (String) -> ProducerStatus? = { _ in nil }
+        of declared: DeclaredSources, tenant: TenantID? = nil, wishes: (String) -> SourceWishes?,
+        connector: (String) -> ProducerStatus? = { _ in nil }
     ) -> [SourceStatus] {
         let known = Dictionary(bySource.map { ($0.source, $0.freshness) }, uniquingKeysWith: { first, _ in first })
         return declared.sources(of: tenant).map { source in
@@ -66,7 +68,16 @@ extension SourcesFreshness {
                 freshness: known[source.name.text] ?? .notLookedAt)
             result.position = status?.acknowledgedPosition
             (result.lastError, result.lastErrorMilliseconds) = (status?.lastError, status?.lastErrorMilliseconds)
+            (result.lagBytes, result.snapshot) = (status?.lagBytes, status?.snapshot)
+            result.pause = wishes(source.name.text)?.pause.map { SourcePause($0) }
             return result
         }
+    }
+}
+
+extension SourcePause {
+    /// As a request asked for it.
+    init(_ request: SourceRequest) {
+        self.init(by: request.by, reason: request.reason, atMilliseconds: request.atMilliseconds)
     }
 }

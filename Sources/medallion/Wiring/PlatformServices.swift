@@ -113,6 +113,7 @@ extension Platform {
             (dependencies.control, dependencies.golden) = (OperatorControl(self), DatabaseGoldenShelf(configuration))
             dependencies.suppressions = suppressionDesk(configuration)
             dependencies.intake = intakeDesk(configuration, declarations)
+            dependencies.sourceDesk = sourceDesk(declarations)
             dependencies.documents = documentShelf(configuration, declarations)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }

@@ -119,6 +119,11 @@ final class ProducerWatch: Sendable {
     /// For the index's freshness.
     var facts: SourceFacts {
         let status = status()
+        // That nothing comes is as somebody wants it.
+        guard status.phase != .paused else {
+            state.withLock { $0.disconnectedSince = nil }
+            return SourceFacts()
+        }
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         let away = state.withLock { state -> Int64? in
             let since = status.isConnected ? nil : state.disconnectedSince ?? now
@@ -142,6 +147,9 @@ final class ProducerWatch: Sendable {
         let detail = [
             (name: "url", value: place), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
         ]
+        guard status.phase != .paused else {
+            return HealthReport(.ok, "it is paused; GET /sources says since when", detail: detail)
+        }
         guard let away = facts.disconnectedMilliseconds else { return HealthReport(.ok, detail: detail) }
         let wasThere = status.lastEventArrivalMilliseconds != nil
         return HealthReport(

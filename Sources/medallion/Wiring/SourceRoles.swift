@@ -120,7 +120,8 @@ struct SourceRoles: Sendable {
                 let service = Connectors.service(
                     for: source, isDeclared: item.isDeclared, settings: platform.settings,
                     kafka: platform.kafka(item.isDeclared ? "source-\(item.name)" : "producer"),
-                    metrics: platform.context.metrics, logger: platform.context.logger)
+                    metrics: platform.context.metrics, logger: platform.context.logger,
+                    wishes: { [requests = platform.sourceRequests] in requests.wishes(of: item.name) })
                 guard let service else { return nil }
                 let watch = ProducerWatch(service)
                 watch.register(
@@ -133,10 +134,10 @@ struct SourceRoles: Sendable {
     /// Takes away what a connector has set: one of another kind would not set it anew.
     private func clear(_ item: Part<SourceDeclaration>) {
         let metrics = platform.context.metrics
-        for family in ["connected", "lag_seconds", "events_in_flight"] {
+        for family in ["connected", "lag_seconds", "events_in_flight", "paused"] {
             metrics.remove("medallion_producer_\(family)", exactly: item.labels)
         }
-        for family in ["reading", "slot_lag_bytes"] {
+        for family in ["reading", "slot_lag_bytes", "changes_lost"] {
             metrics.remove("medallion_source_\(family)", exactly: [("source", item.name)])
         }
     }

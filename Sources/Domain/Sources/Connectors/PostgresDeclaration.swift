@@ -26,6 +26,8 @@ package struct PostgresDeclaration: ConnectorMembers {
     package let publication: String
     /// The number of the snapshot that is wanted. A higher one than before has the whole table read again.
     package let snapshot: Int
+    /// Whether a record without value follows each deletion, for readers that compact the topic by its keys.
+    package let writesTombstones: Bool
 
     /// What may be set.
     package enum Bounds {
@@ -38,7 +40,7 @@ package struct PostgresDeclaration: ConnectorMembers {
 
     package init(
         dsn: SecretURL, password: Password = .none, schema: String = "public", table: String, slot: String? = nil,
-        publication: String? = nil, snapshot: Int = 1
+        publication: String? = nil, snapshot: Int = 1, writesTombstones: Bool = false
     ) {
         self.dsn = dsn
         self.password = password
@@ -48,6 +50,7 @@ package struct PostgresDeclaration: ConnectorMembers {
         self.slot = slot ?? name
         self.publication = publication ?? name
         self.snapshot = snapshot
+        self.writesTombstones = writesTombstones
     }
 
     /// - Parameter folder: what a relative file begins at.
@@ -55,7 +58,7 @@ package struct PostgresDeclaration: ConnectorMembers {
         guard
             let members = reader.members(
                 required: ["type", "dsn", "table"],
-                optional: ["slot", "publication", "snapshot", "password_env", "password_file"])
+                optional: ["slot", "publication", "snapshot", "tombstones", "password_env", "password_file"])
         else { return nil }
         let before = reader.faults.all.count
         let dsn = members["dsn"].flatMap { Self.dsn($0) }
@@ -63,16 +66,17 @@ package struct PostgresDeclaration: ConnectorMembers {
         let slot = members["slot"].flatMap { Self.name($0) }
         let publication = members["publication"].flatMap { Self.name($0) }
         let snapshot = members["snapshot"].given(Int64(1)) { $0.integer(Bounds.snapshots) }
+        let tombstones = members["tombstones"].given(true) { $0.bool() }
         var password = Password.none
         if let member = members["password_env"], let name = Self.variable(member) { password = .environment(name) }
         if let member = members["password_file"], let path = member.text(bytesMax: Bounds.textBytesMax) {
             if members["password_env"] != nil { member.fault("goes without \"password_env\"; leave one of them out") }
             password = .file(path.hasPrefix("/") ? path : folder + "/" + path)
         }
-        guard let dsn, let table, let snapshot, reader.faults.all.count == before else { return nil }
+        guard let dsn, let table, let snapshot, let tombstones, reader.faults.all.count == before else { return nil }
         self.init(
             dsn: SecretURL(dsn), password: password, schema: table.schema, table: table.name, slot: slot,
-            publication: publication, snapshot: Int(snapshot))
+            publication: publication, snapshot: Int(snapshot), writesTombstones: tombstones)
     }
 
     // MARK: Members
@@ -159,6 +163,7 @@ package struct PostgresDeclaration: ConnectorMembers {
         json.string("slot", slot)
         json.string("publication", publication)
         json.integer("snapshot", snapshot)
+        json.bool("tombstones", writesTombstones)
         switch password {
         case .none: break
         case .environment(let name): json.string("password_env", name)

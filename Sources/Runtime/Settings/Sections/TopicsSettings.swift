@@ -7,6 +7,8 @@ extension Settings {
         package internal(set) var gold = ""
         /// The topic of suppressions and lifts.
         package internal(set) var suppressions = ""
+        /// The topic of what operators ask of sources.
+        package internal(set) var sourceRequests = ""
         /// Topic partitions of topics that we create.
         package internal(set) var partitions = 0
         /// Hours that records of the raw topic are kept; 0 = for ever.
@@ -31,6 +33,10 @@ extension Settings.Topics: SettingsSection {
         Setting(
             "KAFKA_SUPPRESSIONS_TOPIC", .broker, default: "medallion.suppressions", .kafkaName, \.topics.suppressions,
             "The topic of what is suppressed and lifted: one topic partition, kept for ever."),
+        Setting(
+            "KAFKA_SOURCE_REQUESTS_TOPIC", .broker, default: "medallion.source-requests", .kafkaName,
+            \.topics.sourceRequests,
+            "The topic by which sources are paused, resumed and read again: one topic partition, kept for ever."),
         Setting(
             "KAFKA_TOPIC_PARTITIONS", .broker, default: "3", .integer(1...1_024), \.topics.partitions,
             "Topic partitions of topics that do not exist yet."),

@@ -98,6 +98,14 @@ extension ReplySchemas {
                     .init("documents_complete", .bool(), "Whether there are no more than that."),
                     .init("passages", .integer(), "As of the last count, some seconds ago."),
                     .init(
+                        "fields",
+                        Schema.object([
+                            .init("id", .string()), .init("version", .string().orNull),
+                            .init("title", .string().orNull), .init("text", .array(of: .string())),
+                        ]).orNull,
+                        "Where in an object that is written they stand: names joined by dots; null for other logic than `document`."
+                    ),
+                    .init(
                         "attributes",
                         .array(
                             of: Schema.object([

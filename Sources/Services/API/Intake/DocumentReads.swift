@@ -4,6 +4,7 @@ import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan
+import Logic
 import Records
 import Sources
 import Store
@@ -265,6 +266,8 @@ extension JSONWriter {
         integer("documents", size?.documents ?? 0)
         bool("documents_complete", size?.isComplete ?? true)
         integer("passages", size?.passages ?? 0)
+        key("fields")
+        fields(source)
         key("attributes")
         beginArray()
         for attribute in source.collection.attributes {
@@ -274,6 +277,22 @@ extension JSONWriter {
             bool("filterable", attribute.isFilterable)
             endObject()
         }
+        endArray()
+        endObject()
+    }
+
+    /// Where in an object the fields of a document stand; null for other logic.
+    private mutating func fields(_ source: SourceDeclaration) {
+        guard case .document(let settings) = source.logic else { return null() }
+        beginObject()
+        string("id", settings.mapping.id.text)
+        key("version")
+        optional(settings.mapping.version?.text)
+        key("title")
+        optional(settings.mapping.title?.text)
+        key("text")
+        beginArray()
+        for path in settings.mapping.texts { string(path.text) }
         endArray()
         endObject()
     }

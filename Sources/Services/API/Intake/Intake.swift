@@ -223,6 +223,7 @@ struct Intake: Sendable {
         guard case .document(let logic) = source.logic else {
             throw APIError.unavailable("the source", "its logic takes no documents")
         }
+        try await demandRunning(source)
         let batch: PublishedBatch
         do {
             let body = try await work(on: request) {
@@ -245,6 +246,7 @@ struct Intake: Sendable {
         _ object: [UInt8], key documentKey: [UInt8], to source: SourceDeclaration, rate: Int?, key: String?,
         hasVersions: Bool, share: IntakeRoom.Share
     ) async throws -> Taken {
+        try await demandRunning(source)
         do throws(EndpointError) {
             try share.grow(by: IntakeRoom.recordBytes)
             try quotas.take(1, of: source.name.text, rate: rate)
@@ -257,6 +259,31 @@ struct Intake: Sendable {
             arrivalMilliseconds: SystemClock.epochMilliseconds())
         return try await hand(batch, to: source, lines: 1, share: share)
     }
+
+    /// - Throws: 503 where an operator has the source stand still, or that is not known yet.
+    private func demandRunning(_ source: SourceDeclaration) async throws {
+        let (desk, name) = (try open(), source.name.text)
+        // At its start a process knows after some milliseconds.
+        for _ in 0..<Self.wishLooksMax where desk.wishes(name) == nil {
+            try await Task.sleep(for: .milliseconds(Self.wishLookMilliseconds))
+        }
+        guard let wishes = desk.wishes(name) else {
+            throw noted(
+                APIError.unavailable(
+                    "the source", "it is not known yet whether it is paused, since the broker is away"),
+                name)
+        }
+        guard wishes.pause != nil else { return }
+        throw noted(
+            APIError(
+                status: 503, type: "source_paused",
+                message: "the source is paused: none of these documents was taken; send them again later",
+                headers: ["Retry-After": Self.pausedRetrySeconds]), name)
+    }
+
+    private static let wishLooksMax = 40
+    private static let wishLookMilliseconds = 50
+    private static let pausedRetrySeconds = "15"
 
     private static func check(_ body: IntakeBody, only: String, at path: String) throws(EndpointError) {
         guard body.lines.count == 1, body.lines[0].key == Array(only.utf8) else {

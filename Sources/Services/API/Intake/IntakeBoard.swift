@@ -61,7 +61,7 @@ final class IntakeBoard: Sendable {
     func added(to status: SourceStatus) -> SourceStatus {
         let entry = entries.withLock { $0[status.name] ?? Entry() }
         var status = status
-        status.phase = "listening"
+        status.phase = status.pause == nil ? "listening" : "paused"
         status.position = entry.accepted
         status.lastEventMilliseconds = entry.lastMilliseconds
         (status.lastError, status.lastErrorMilliseconds) = (entry.lastError, entry.lastErrorMilliseconds)

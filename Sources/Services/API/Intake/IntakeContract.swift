@@ -134,7 +134,8 @@ extension Contract {
     private static let failures: [EndpointReply] = [
         .error(
             503,
-            "The broker did not take them. With `unconfirmed` it may have some: send the same again, with the same key."
+            "The broker did not take them, or with `source_paused` an operator has the source stand still. With `unconfirmed` the "
+                + "broker may have some: send the same again, with the same key."
         ),
         .error(504, "The time limit passed."),
     ]

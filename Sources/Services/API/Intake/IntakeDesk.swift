@@ -6,6 +6,9 @@ package import Sources
 package struct IntakeDesk: Sendable {
     /// All declared sources.
     package var sources: @Sendable () -> [SourceDeclaration]
+    /// What operators ask of a source; nil as long as that is not known.
+    package var wishes: @Sendable (_ source: String) -> SourceWishes?
+    /// The way to the topics.
     package var publisher: RecordPublisher
     /// How far the index is in the topics, and the index version by then. Blocks.
     package var reached: @Sendable (_ timeoutMilliseconds: Int) throws -> IndexReach
@@ -29,11 +32,13 @@ package struct IntakeDesk: Sendable {
 
     /// Memberwise.
     package init(
-        sources: @escaping @Sendable () -> [SourceDeclaration], publisher: RecordPublisher,
+        sources: @escaping @Sendable () -> [SourceDeclaration],
+        wishes: @escaping @Sendable (String) -> SourceWishes? = { _ in SourceWishes() }, publisher: RecordPublisher,
         reached: @escaping @Sendable (Int) throws -> IndexReach,
         shown: @escaping @Sendable (TenantID, TopicPartition, [Int64], Int) throws -> Int
     ) {
         self.sources = sources
+        self.wishes = wishes
         self.publisher = publisher
         self.reached = reached
         self.shown = shown

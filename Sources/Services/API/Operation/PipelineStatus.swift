@@ -123,10 +123,47 @@ extension JSONWriter {
         optional(isDetailed ? source.lastError : nil)
         key("last_error_at")
         time(source.lastErrorMilliseconds)
+        key("lag_bytes")
+        optional(source.lagBytes)
+        key("paused")
+        pause(source.pause, isDetailed: isDetailed)
+        key("snapshot")
+        snapshot(source.snapshot, isDetailed: isDetailed)
         key("freshness")
         string(source.freshness.state.rawValue)
         key("events_behind")
         optional(source.freshness.eventsBehind)
+    }
+
+    private mutating func pause(_ pause: SourcePause?, isDetailed: Bool) {
+        guard let pause else { return null() }
+        beginObject()
+        key("by")
+        optional(isDetailed ? pause.by : nil)
+        key("reason")
+        optional(isDetailed ? pause.reason : nil)
+        key("at")
+        time(pause.atMilliseconds)
+        endObject()
+    }
+
+    private mutating func snapshot(_ progress: SnapshotProgress?, isDetailed: Bool) {
+        guard let progress else { return null() }
+        beginObject()
+        key("id")
+        optional(progress.id)
+        string("state", progress.state.rawValue)
+        key("from")
+        optional(isDetailed ? progress.from : nil)
+        key("to")
+        optional(isDetailed ? progress.to : nil)
+        integer("rows", progress.rows)
+        key("rows_expected")
+        optional(progress.rowsExpected.map { Int64($0) })
+        key("reason")
+        optional(isDetailed && !progress.reason.isEmpty ? progress.reason : nil)
+        integer("requests_waiting", progress.requestsWaiting)
+        endObject()
     }
 
     fileprivate mutating func delay(_ delay: PipelineDelay?) {

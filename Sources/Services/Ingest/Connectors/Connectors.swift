@@ -1,4 +1,5 @@
 package import Kafka
+package import Records
 package import Settings
 package import Sources
 package import Telemetry
@@ -10,13 +11,15 @@ package enum Connectors {
     /// - Parameters:
     ///   - isDeclared: false for the one source that the environment describes.
     ///   - kafka: how to reach the brokers, as this source's client.
+    ///   - wishes: what operators ask of it; nil as long as that is not known.
     package static func service(
         for source: SourceDeclaration, isDeclared: Bool, settings: Settings, kafka: KafkaConfiguration,
-        metrics: MetricsRegistry, logger: Logger
+        metrics: MetricsRegistry, logger: Logger, wishes: @escaping @Sendable () -> SourceWishes? = { SourceWishes() }
     ) -> ConnectorService? {
         var configuration = ProducerConfiguration(settings, kafka: kafka, topic: source.topic)
         let context = ConnectorContext(
-            source: source, stateFolder: "\(settings.folders.data)/connectors/\(source.name)")
+            source: source, stateFolder: "\(settings.folders.data)/connectors/\(source.name)", wishes: wishes)
+        var lagWhilePaused: (@Sendable () throws -> Int64?)?
         let make: @Sendable () throws -> any SourceConnector
         switch source.connector {
         case .serverSentEvents(let stream):
@@ -29,13 +32,15 @@ package enum Connectors {
         case .files(let files): make = { try FilesConnector(files, context) }
         case .postgres(let table):
             make = { try PostgresConnector(table, context, metrics: metrics, logger: logger) }
+            lagWhilePaused = { try CaptureSlot.lagWhilePaused(table, source: context.source.name.text, metrics) }
         // The API takes their records.
         case .webhook, .documents: return nil
         case .none: return nil
         }
         return ConnectorService(
             source: source.name.text, isDeclared: isDeclared, place: source.connector.members?.place ?? "",
-            configuration: configuration, metrics: metrics, logger: logger, makeConnector: make)
+            configuration: configuration, metrics: metrics, logger: logger, wishes: wishes,
+            lagWhilePaused: lagWhilePaused, makeConnector: make)
     }
 }
 
@@ -44,6 +49,8 @@ struct ConnectorContext: Sendable {
     let source: SourceDeclaration
     /// The source's own folder, for what a connector keeps durably. It may not be there yet.
     let stateFolder: String
+    /// What operators ask of it; nil as long as that is not known.
+    var wishes: @Sendable () -> SourceWishes? = { SourceWishes() }
 
     /// What looks into a stream's events; nil where they are recent changes.
     func scan(of stream: ServerSentEventsDeclaration) throws -> DocumentEventScan? {

@@ -2,7 +2,6 @@ import Bytes
 import Concurrency
 import Console
 import Derivation
-import Glibc
 import Lake
 import Records
 import Telemetry
@@ -130,18 +129,12 @@ struct EraseCommand: Command {
                     var generator = SystemRandomNumberGenerator()
                     let erasure = Erasure(
                         id: Erasure.makeID(using: &generator), tenant: tenant, target: target, reason: reason,
-                        by: Self.account, atMilliseconds: SystemClock.epochMilliseconds())
+                        by: MachineAccount.name, atMilliseconds: SystemClock.epochMilliseconds())
                     if applies { try run.erase(erasure, name: name) } else { try run.look(erasure, name: name) }
                 case .resume: try run.resume()
                 case .list: break
                 }
             }
         }
-    }
-
-    /// The account of the machine that asks.
-    private static var account: String {
-        guard let entry = getpwuid(getuid()), let name = entry.pointee.pw_name else { return "uid \(getuid())" }
-        return String(cString: name)
     }
 }

@@ -6,16 +6,24 @@ import Settings
 import Sources
 import Telemetry
 
-/// `medallion sources`: what is declared, and whether it can be used.
+/// `medallion sources`: what is declared, whether it can be used, and what a running platform makes of it.
 struct SourcesCommand: Command {
     static let name = "sources"
-    static let summary = "Lists the declared sources, or checks their declaration."
+    static let summary = "Lists and checks the declared sources; pauses, resumes and reads them again."
     static let table = ArgumentTable(
         options: [
             .init(name: "--file", value: "FILE", help: "The declaration, in place of SOURCES_FILE."),
+            .init(name: "--reason", value: "TEXT", help: "pause, resume, snapshot: why, for those who look later."),
+            .init(name: "--from", value: "KEY", help: "snapshot: the first primary key (default: the table's first)."),
+            .init(name: "--to", value: "KEY", help: "snapshot: the last primary key (default: the table's last)."),
+            APIClient.tenantOption,
+            .init(name: "--url", value: "URL", help: "status: the API's address, in place of API_LISTEN."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
-        positionals: [.init(name: "ACTION", isRequired: true, help: "ls or check.")])
+        positionals: [
+            .init(name: "ACTION", isRequired: true, help: "ls, check, status, pause, resume or snapshot."),
+            .init(name: "NAME", isRequired: false, help: "The source; status without it shows all."),
+        ])
     static let details = """
         Sources are declared in a file (docs/sources.md): SOURCES_FILE, else sources.json in the working folder or in DATA_DIR.
         Without one, the environment declares the one source.
@@ -23,16 +31,23 @@ struct SourcesCommand: Command {
         check names every fault with its place in the file, looks whether folders can be read, and ends with 1 where something
         has to be mended.
 
+        pause, resume and snapshot go by the topic KAFKA_SOURCE_REQUESTS_TOPIC to the processes that run, which heed them within
+        a second; a pause holds over restarts. status asks the API.
+
           medallion sources check --file sources.json
+          medallion sources pause products --reason "their prices are being mended"
+          medallion sources snapshot articles --from 1000 --to 1999
           medallion sources ls --json | jq .topic
         """
 
     private enum Action: String {
         case list = "ls"
         case check
+        case status, pause, resume, snapshot
     }
 
     private let action: Action
+    private let asking: SourceAsking?
     private let file: String?
     private let isJSON: Bool
 
@@ -40,12 +55,27 @@ struct SourcesCommand: Command {
         isJSON = arguments.has("--json")
         file = arguments.value("--file").map { AbsolutePath.of($0) }
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is ls or check")
+            throw UsageError("ACTION is one of ls, check, status, pause, resume and snapshot")
         }
         self.action = action
+        switch action {
+        case .list, .check:
+            for name in ["--reason", "--from", "--to", "--tenant", "--url"] where arguments.value(name) != nil {
+                throw UsageError("\(name) does not go with \(action.rawValue)")
+            }
+            guard arguments.word(1) == nil else { throw UsageError("\(action.rawValue) takes no NAME") }
+            asking = nil
+        case .status: asking = try SourceAsking(.status, arguments)
+        case .pause: asking = try SourceAsking(.request(.pause), arguments)
+        case .resume: asking = try SourceAsking(.request(.resume), arguments)
+        case .snapshot:
+            let range = SourceKeyRange(from: arguments.value("--from"), to: arguments.value("--to"))
+            asking = try SourceAsking(.request(.snapshot(range)), arguments)
+        }
     }
 
     func run(_ context: Context) async throws {
+        if let asking, case .status = asking.what { return try await asking.showStatus(context.settings) }
         let declared: DeclaredSources
         do {
             declared = try DeclaredSources.read(context.settings, file: file)
@@ -57,6 +87,7 @@ struct SourcesCommand: Command {
         switch action {
         case .list: list(declared)
         case .check: try check(declared)
+        case .status, .pause, .resume, .snapshot: try await asking?.ask(context, declared)
         }
     }
 

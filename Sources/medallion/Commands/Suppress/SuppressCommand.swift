@@ -1,7 +1,6 @@
 import Bytes
 import Concurrency
 import Console
-import Glibc
 import Records
 import Store
 import Telemetry
@@ -137,7 +136,7 @@ struct SuppressCommand: Command {
                 var generator = SystemRandomNumberGenerator()
                 let suppression = Suppression(
                     id: Suppression.makeID(using: &generator), tenant: tenant, target: target, reason: reason,
-                    by: Self.account, atMilliseconds: SystemClock.epochMilliseconds())
+                    by: MachineAccount.name, atMilliseconds: SystemClock.epochMilliseconds())
                 try publisher.publish(.suppress(suppression), timeoutMilliseconds: Self.publishMilliseconds)
                 try show(
                     wait(for: suppression.id, store) { $0?.isApplied == true }
@@ -149,7 +148,7 @@ struct SuppressCommand: Command {
                     throw Failure("there is no suppression \(LogText.escaped(id)); see medallion suppress ls")
                 }
                 let entry = SuppressionEntry.lift(
-                    id: id, tenant: tenant, reason: reason, by: Self.account,
+                    id: id, tenant: tenant, reason: reason, by: MachineAccount.name,
                     atMilliseconds: SystemClock.epochMilliseconds())
                 if known?.lift == nil { try publisher.publish(entry, timeoutMilliseconds: Self.publishMilliseconds) }
                 let lifted = try wait(for: id, store) { $0?.lift != nil && $0?.isApplied == true }
@@ -157,12 +156,6 @@ struct SuppressCommand: Command {
                 if let record = lifted ?? known { show(record) }
             }
         }
-    }
-
-    /// The account of the machine that asks.
-    private static var account: String {
-        guard let entry = getpwuid(getuid()), let name = entry.pointee.pw_name else { return "uid \(getuid())" }
-        return String(cString: name)
     }
 
     private func wait(

@@ -5,14 +5,16 @@ import { count, level } from "./parts.js";
 import { lookAgain, onStatus, platform, startStatus } from "./status.js";
 import * as admin from "./admin.js";
 import * as ask from "./ask.js";
+import * as documents from "./documents.js";
 import * as overview from "./overview.js";
 import * as quarantine from "./quarantine.js";
 import * as replay from "./replay.js";
+import * as sources from "./sources.js";
 import * as trace from "./trace.js";
 import * as watch from "./watch.js";
 
 /** Each view has `title`, `build(section)`, `show(...rest of the address)` and perhaps `hide()`. */
-const views = { "": overview, watch, ask, trace, replay, quarantine, admin };
+const views = { "": overview, watch, ask, documents, trace, sources, replay, quarantine, admin };
 const sections = new Map();
 let current = null;
 

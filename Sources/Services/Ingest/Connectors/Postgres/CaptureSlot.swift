@@ -1,5 +1,6 @@
 import Postgres
 import Sources
+import Telemetry
 
 /// A replication slot as the server has it.
 struct CaptureSlot {
@@ -63,6 +64,43 @@ struct CaptureSlot {
         return rows.first?.first.flatMap { $0 }.flatMap { Double($0) }
     }
 
+    /// The same of a source that nobody reads, noted where a reader notes it.
+    ///
+    /// - Throws: ``CaptureError`` where the server lost the slot, or cannot be asked.
+    static func lagWhilePaused(
+        _ declaration: PostgresDeclaration, source: String, _ metrics: MetricsRegistry
+    ) throws -> Int64? {
+        do {
+            let access = try CaptureAccess(declaration, connectMilliseconds: 5_000)
+            let connection = try access.connection()
+            defer { connection.close() }
+            // There is none before the first start.
+            guard let slot = try read(connection, declaration) else { return nil }
+            guard !slot.isLost else { throw invalidated(declaration) }
+            guard let bytes = try lag(connection, declaration) else { return nil }
+            lagGauge(metrics, source: source).set(bytes)
+            return Int64(bytes)
+        } catch {
+            let isLoss = (error as? CaptureError)?.isLoss == true
+            if isLoss { lossGauge(metrics, source: source).set(1) }
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"), isLoss: isLoss)
+        }
+    }
+
+    static func lossGauge(_ metrics: MetricsRegistry, source: String) -> Gauge {
+        metrics.gauge(
+            "medallion_source_changes_lost",
+            help: "1 while changes of a source's table are lost and it waits for a new snapshot, by source.",
+            labels: [("source", source)])
+    }
+
+    static func lagGauge(_ metrics: MetricsRegistry, source: String) -> Gauge {
+        metrics.gauge(
+            "medallion_source_slot_lag_bytes",
+            help: "Bytes of a source database's log behind what its replication slot has confirmed, by source.",
+            labels: [("source", source)])
+    }
+
     /// Refuses a slot that another process reads.
     func checkFree(_ declaration: PostgresDeclaration) throws(CaptureError) {
         guard isActive else { return }
@@ -80,11 +118,11 @@ struct CaptureSlot {
         guard declaration.snapshot < Int(PostgresDeclaration.Bounds.snapshots.upperBound) else {
             return CaptureError(
                 "\(what), so changes since the last one that was read are lost, and \"snapshot\" is at its end: declare the table "
-                    + "as a source of another name, and remove this one (docs/sources.md, Postgres)")
+                    + "as a source of another name, and remove this one (docs/sources.md, Postgres)", isLoss: true)
         }
         return CaptureError(
             "\(what), so changes since the last one that was read are lost: set \"snapshot\": \(declaration.snapshot + 1) in the "
                 + "declaration, and the table is read anew, which also removes what vanished meanwhile "
-                + "(docs/sources.md, Postgres)")
+                + "(docs/sources.md, Postgres)", isLoss: true)
     }
 }

@@ -2,6 +2,7 @@ import Bytes
 import Files
 import JSONScan
 import Postgres
+import Records
 import Sources
 
 /// How far the snapshot of a table is: the connector's durable memory. The stream's place is the slot's.
@@ -22,11 +23,19 @@ struct CaptureState: Equatable, Sendable {
     /// The key of the last row that has arrived; nil for none.
     var after: [String]?
     var isComplete = false
+    /// Its rows that have arrived.
+    var rows = 0
+    /// The reading that an operator asked for and that is not at its end.
+    var request: CaptureRequest?
+    /// The last requests that are over, by their ids.
+    var over: [String] = []
     /// Of the transaction at hand, what has arrived.
     var part: CapturePart?
 
     private static let format: Int64 = 1
     private static let bytesMax = 1 << 20
+    /// More than there are requests that somebody remembers.
+    private static let overMax = 2 * SourceWishes.snapshotsMax
 
     /// - Returns: nil where there is none.
     static func read(_ path: String) throws -> CaptureState? {
@@ -55,6 +64,9 @@ struct CaptureState: Equatable, Sendable {
             schema: schema, table: table, snapshot: Int(snapshot), version: version)
         self.isComplete = isComplete
         after = value["after"]?.array?.compactMap(\.string)
+        rows = Int(value["rows"]?.integer ?? 0)
+        request = value["request"].flatMap { CaptureRequest($0) }
+        over = value["over"]?.array?.compactMap(\.string) ?? []
         if let commit = value["part"]?["commit"]?.string.flatMap({ PostgresText.position($0) }),
             let count = value["part"]?["changes"]?.integer
         {
@@ -93,6 +105,14 @@ struct CaptureState: Equatable, Sendable {
         return false
     }
 
+    /// Notes that a request is over.
+    mutating func end(_ id: String) {
+        if request?.id == id { request = nil }
+        guard !over.contains(id) else { return }
+        over.append(id)
+        if over.count > Self.overMax { over.removeFirst() }
+    }
+
     func write(_ path: String) throws {
         var json = JSONWriter()
         json.beginObject()
@@ -114,7 +134,16 @@ struct CaptureState: Equatable, Sendable {
             for text in after { json.string(text) }
             json.endArray()
         }
+        json.integer("rows", rows)
         json.bool("complete", isComplete)
+        if let request {
+            json.key("request")
+            request.write(to: &json)
+        }
+        json.key("over")
+        json.beginArray()
+        for id in over { json.string(id) }
+        json.endArray()
         if let part {
             json.key("part")
             json.beginObject()
@@ -133,6 +162,47 @@ struct CapturePart: Equatable, Sendable {
     var count: Int
 }
 
+/// A reading of the table, or of a part of it, that an operator asked for while changes are followed.
+struct CaptureRequest: Equatable, Sendable {
+    let id: String
+    let range: SourceKeyRange
+    /// The version of the first rows that were read of it: when all of the table was read, what is older was not in it any more.
+    var version: Int64
+    /// The key of the last row, and how many there were.
+    var after: [String]?
+    var rows = 0
+
+    init(id: String, range: SourceKeyRange, version: Int64) {
+        self.id = id
+        self.range = range
+        self.version = version
+    }
+
+    init?(_ value: JSONValue) {
+        guard let id = value["id"]?.string, let version = value["version"]?.integer else { return nil }
+        self.init(
+            id: id, range: SourceKeyRange(from: value["from"]?.string, to: value["to"]?.string), version: version)
+        after = value["after"]?.array?.compactMap(\.string)
+        rows = Int(value["rows"]?.integer ?? 0)
+    }
+
+    func write(to json: inout JSONWriter) {
+        json.beginObject()
+        json.string("id", id)
+        if let from = range.from { json.string("from", from) }
+        if let to = range.to { json.string("to", to) }
+        json.integer("version", version)
+        if let after {
+            json.key("after")
+            json.beginArray()
+            for text in after { json.string(text) }
+            json.endArray()
+        }
+        json.integer("rows", rows)
+        json.endObject()
+    }
+}
+
 /// What is to be noted once an event has arrived.
 struct CaptureMilestone {
     enum Kind {
@@ -140,9 +210,13 @@ struct CaptureMilestone {
         case commit(UInt64)
         /// A transaction was read so far.
         case part(CapturePart)
-        /// The snapshot was read up to the row of this key.
-        case row([String])
+        /// The snapshot was read up to the row of this key; so many rows were read of it.
+        case row([String], count: Int)
         case snapshotComplete
+        /// What an operator asked for was read so far.
+        case requested(CaptureRequest)
+        /// What an operator asked for, by its id, is at its end.
+        case requestComplete(String)
     }
 
     /// The number of the event; everything up to it has to arrive.

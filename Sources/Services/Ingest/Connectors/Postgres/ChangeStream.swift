@@ -8,6 +8,7 @@ struct CapturedChange {
     let key: [UInt8]?
     let id: [UInt8]
     let mayRepeat: Bool
+    var isTombstone = false
 }
 
 /// What one message of the server brought.
@@ -275,5 +276,11 @@ final class ChangeStream {
             CapturedChange(
                 value: events.value(operation, before: before, after: after, origin), key: key, id: Array(id.utf8),
                 mayRepeat: origin.commit < repeatedBelow))
+        // Not counted: it comes and goes with its deletion.
+        guard operation == "d", declaration.writesTombstones, key != nil else { return }
+        step.changes.append(
+            CapturedChange(
+                value: [], key: key, id: Array("\(id)-t".utf8), mayRepeat: origin.commit < repeatedBelow,
+                isTombstone: true))
     }
 }

@@ -15,35 +15,45 @@ package import Telemetry
 ///
 /// **Memory.** A transaction is handed on in pieces as it comes, however long it is; the server sends it once it is committed.
 package final class PostgresConnector: BatchConnector {
-    private let declaration: PostgresDeclaration
+    let declaration: PostgresDeclaration
     private let source: String
-    private let options: Options
-    private let lag: Gauge
-    private let logger: Logger
+    let options: Options
+    let lag: Gauge
+    private let loss: Gauge
+    let logger: Logger
     /// Held for as long as this lives.
     private let lock: File
-    private var state: CaptureState?
-    private var snapshot: TableSnapshot?
-    private var stream: ChangeStream?
-    private var events: RowEvents?
-    private var catalogue: CaptureCatalogue?
-    private var lookedAt: Int64 = 0
+    var state: CaptureState?
+    var snapshot: TableSnapshot?
+    var stream: ChangeStream?
+    var events: RowEvents?
+    var catalogue: CaptureCatalogue?
+    var lookedAt: Int64 = 0
     /// When the log may be tried again while the table is read.
     private var followNotBefore: Int64 = 0
     private var faultBeside = ""
     private static let followPauseNanoseconds: Int64 = 1_000_000_000
     /// Whether rows of the snapshot at hand may have been sent by a process before.
-    private var isResumed = false
-    private var readKey: [String]?
+    var isResumed = false
+    var readKey: [String]?
+    var rowsRead = 0
+    var rowsExpected: Int?
+    /// What an operator asked for, as this process has read it: its last rows may be on their way.
+    var request: CaptureRequest?
+    /// Whether all of it is on its way.
+    var isRequestHandedOver = false
+    /// When one that could not begin may be tried again.
+    var requestNotBefore: Int64 = 0
+    var requestFault = ""
 
     /// Events are numbered as they are handed over; numbers are this process's alone.
-    private var handedOver: Int64 = 0
-    private var arrived: Int64 = 0
-    private var milestones: [CaptureMilestone] = []
+    var handedOver: Int64 = 0
+    var arrived: Int64 = 0
+    var milestones: [CaptureMilestone] = []
     var milestoneCount: Int { milestones.count }
-    private var confirmed: UInt64 = 0
+    var confirmed: UInt64 = 0
     /// Up to where this process has read the log; what lies before is in the topic, or on its way there.
-    private var readTo: UInt64 = 0
+    var readTo: UInt64 = 0
 
     /// - Throws: `FileError`; ``CaptureError`` where the state is in use.
     package init(
@@ -53,10 +63,8 @@ package final class PostgresConnector: BatchConnector {
         self.source = source
         self.options = options
         self.logger = logger
-        lag = metrics.gauge(
-            "medallion_source_slot_lag_bytes",
-            help: "Bytes of a source database's log behind what its replication slot has confirmed, by source.",
-            labels: [("source", source)])
+        lag = CaptureSlot.lagGauge(metrics, source: source)
+        loss = CaptureSlot.lossGauge(metrics, source: source)
         try Folder.create(Folder.parent(of: options.statePath))
         var lock = try File(options.statePath + ".lock", .readWrite)
         guard try lock.tryLock() else {
@@ -72,6 +80,7 @@ package final class PostgresConnector: BatchConnector {
     ) throws {
         var options = Options(statePath: context.stateFolder + "/postgres.json")
         options.idPath = context.idPath
+        options.requests = { context.wishes()?.snapshots ?? [] }
         try self.init(
             declaration, source: context.source.name.text, options: options, metrics: metrics, logger: logger)
     }
@@ -85,15 +94,25 @@ package final class PostgresConnector: BatchConnector {
                 readLogBeside(&batch)
                 return batch
             }
-            if stream != nil { return try readLog(waitMilliseconds: options.waitMilliseconds) }
+            if stream != nil {
+                var batch = SourceBatch()
+                beginRequest(&batch)
+                let read = try readLog(waitMilliseconds: snapshot == nil ? options.waitMilliseconds : 1)
+                (batch.events, batch.isConnecting, batch.lagBytes) = (read.events, read.isConnecting, read.lagBytes)
+                batch.refusals += read.refusals
+                return batch
+            }
             try connect()
+            loss.set(0)
             var batch = SourceBatch()
             batch.isConnecting = true
             return batch
         } catch {
             disconnect()
             // The server's words may repeat parts of the connection string.
-            throw CaptureError(declaration.dsn.scrubbed("\(error)"))
+            let isLoss = (error as? CaptureError)?.isLoss == true
+            if isLoss { loss.set(1) }
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"), isLoss: isLoss)
         }
     }
 
@@ -120,6 +139,7 @@ package final class PostgresConnector: BatchConnector {
             let beside = try readLog(waitMilliseconds: 1)
             batch.events += beside.events
             batch.refusals += beside.refusals
+            batch.lagBytes = beside.lagBytes
             if !beside.isConnecting { faultBeside = "" }
         } catch {
             loseStream()
@@ -128,52 +148,6 @@ package final class PostgresConnector: BatchConnector {
             faultBeside = fault
             logger.warning("the log cannot be read while the table is", ["error": fault])
         }
-    }
-
-    private func readTable() throws -> SourceBatch {
-        guard let snapshot, let events, let state else { return SourceBatch() }
-        var batch = SourceBatch()
-        let (rows, isEnd) = try snapshot.rows(after: readKey)
-        let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
-        var origin = ChangeOrigin(
-            position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
-            isSnapshot: true, version: version)
-        for row in rows {
-            guard let key = events.key(of: row), let values = row.values(of: events.keys) else { continue }
-            readKey = values.map { String(decoding: $0, as: UTF8.self) }
-            let value = events.value("r", before: nil, after: row, origin)
-            hand(over: value, key: key, id: Self.sum(key), of: state, to: &batch)
-        }
-        if let readKey, !rows.isEmpty { milestones.append(CaptureMilestone(event: handedOver, kind: .row(readKey))) }
-        guard isEnd || rows.isEmpty else { return batch }
-        // What was in the collection before and was not read now is not in the table any more.
-        origin.version = state.version
-        let end = events.value("t", before: nil, after: nil, origin)
-        hand(over: end, key: RowEvents.keyOfTable, id: "end", of: state, to: &batch)
-        milestones.append(CaptureMilestone(event: handedOver, kind: .snapshotComplete))
-        logger.info("the table was read", ["table": declaration.sqlName, "snapshot": String(declaration.snapshot)])
-        snapshot.close()
-        self.snapshot = nil
-        return batch
-    }
-
-    /// Hands over what is of a snapshot, under an id that is the same wherever it was resumed, and nobody else's: not that of a row of
-    /// another snapshot either, since what is taken for a copy is left out.
-    private func hand(
-        over value: [UInt8], key: [UInt8], id: String, of state: CaptureState, to batch: inout SourceBatch
-    ) {
-        handedOver += 1
-        let eventID = "\(state.snapshot)-\(String(state.version, radix: 16))-\(id)"
-        batch.events.append(
-            SourceEvent(
-                value: value, key: key, eventID: Array(eventID.utf8), mayRepeat: isResumed,
-                position: SourcePosition(token: Array("\(handedOver)".utf8))))
-    }
-
-    private static func sum(_ key: [UInt8]) -> String {
-        var sum = ContentSum()
-        key.withUnsafeBytes { sum.add($0) }
-        return String(sum.high, radix: 16) + String(sum.low, radix: 16)
     }
 
     private func readLog(waitMilliseconds: Int) throws -> SourceBatch {
@@ -195,7 +169,8 @@ package final class PostgresConnector: BatchConnector {
                     batch.events.append(
                         SourceEvent(
                             value: change.value, key: change.key, eventID: change.id, mayRepeat: change.mayRepeat,
-                            position: SourcePosition(token: Array("\(handedOver)".utf8))))
+                            position: SourcePosition(token: Array("\(handedOver)".utf8)),
+                            isTombstone: change.isTombstone))
                 }
                 if let refusal = step.refusal { batch.refusals.append(refusal) }
                 if let columns = step.described, isNew(columns) { try look(isForced: true) }
@@ -210,7 +185,9 @@ package final class PostgresConnector: BatchConnector {
             if stream.isToConfirm(confirmed, heartbeatMilliseconds: options.heartbeatMilliseconds) {
                 try confirm(stream, asksForReply: stream.isToAsk(options.heartbeatMilliseconds))
             }
-            lag.set(Double(stream.walEnd > confirmed ? stream.walEnd - confirmed : 0))
+            let behind = stream.walEnd > confirmed ? stream.walEnd - confirmed : 0
+            lag.set(Double(behind))
+            batch.lagBytes = Int64(clamping: behind)
         } catch {
             // What was read before the fault is handed on; the next look finds the same fault, or none.
             guard !batch.events.isEmpty else { throw error }
@@ -251,7 +228,7 @@ package final class PostgresConnector: BatchConnector {
         }
     }
 
-    private func describe(_ found: CaptureCatalogue, database: String) {
+    func describe(_ found: CaptureCatalogue, database: String) {
         if let catalogue, let changes = found.columnChanges(since: catalogue) {
             logger.info("the table's columns changed", ["table": declaration.sqlName, "columns": changes])
         }
@@ -285,7 +262,7 @@ package final class PostgresConnector: BatchConnector {
     }
 
     /// Notes what has arrived. What fails is done with the next call.
-    private func pass() throws {
+    func pass() throws {
         var count = 0
         var changed = state
         while count < milestones.count, milestones[count].event <= arrived {
@@ -295,8 +272,13 @@ package final class PostgresConnector: BatchConnector {
                 confirmed = max(confirmed, end)
                 changed?.part = nil
             case .part(let part): changed?.part = part
-            case .row(let key): changed?.after = key
+            case .row(let key, let count):
+                changed?.after = key
+                changed?.rows = count
             case .snapshotComplete: changed?.isComplete = true
+            case .requested(let request):
+                if changed?.over.contains(request.id) == false { changed?.request = request }
+            case .requestComplete(let id): changed?.end(id)
             }
         }
         guard count > 0 else { return }
@@ -306,93 +288,8 @@ package final class PostgresConnector: BatchConnector {
             state = changed
         }
         milestones.removeFirst(count)
-    }
-
-    // MARK: Connecting
-
-    private func connect() throws {
-        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
-        let connection = try access.connection()
-        if let bytes = try? CaptureSlot.lag(connection, declaration) { lag.set(bytes) }
-        if state == nil { state = try CaptureState.read(options.statePath) }
-        let known = try state.flatMap { try $0.isOutdated(by: declaration) ? nil : $0 }
-        let purpose: CaptureCatalogue.Purpose
-        if let known { purpose = .goingOn(known.identity) } else { purpose = .beginning }
-        let catalogue = try CaptureCatalogue(connection, declaration, purpose, idPath: options.idPath)
-        lookedAt = SystemClock.monotonicNanoseconds() / 1_000_000
-        let database = try connection.script(
-            "SELECT current_database()", operation: "ask for the database", timeoutMilliseconds: 5_000)
-        describe(catalogue, database: database.first?.first.flatMap { $0 } ?? "")
-        let log = try access.log()
-        // Not before: what it exports goes with it, and so does a slot that is temporary.
-        defer { log.close() }
-        let system = try ServerPlace(log)
-        let slot = try CaptureSlot.read(connection, declaration)
-        try slot?.checkFree(declaration)
-        var exported: ExportedSnapshot?
-        if var known {
-            try CaptureContinuity.check(system, log, known, readTo: max(known.confirmed, readTo), declaration)
-            try CaptureSlot.check(slot, readTo: known.confirmed, declaration)
-            confirmed = max(confirmed, known.confirmed)
-            if known.timeline != system.timeline {
-                known.timeline = system.timeline
-                try known.write(options.statePath)
-            }
-            state = known
-            if isSnapshotHandedOver { return try follow() }
-        } else if slot?.isLost ?? true {
-            if slot != nil {
-                try log.run(
-                    "DROP_REPLICATION_SLOT \(PostgresText.identifier(declaration.slot))", operation: "drop the slot",
-                    timeoutMilliseconds: 15_000)
-            }
-            exported = try ExportedSnapshot(access, log, slot: declaration.slot, isTemporary: false)
+        if isRequestHandedOver, let request, state?.over.contains(request.id) == true {
+            (self.request, isRequestHandedOver) = (nil, false)
         }
-        let view = try exported ?? ExportedSnapshot(access, log, slot: access.temporarySlot, isTemporary: true)
-        guard CaptureOrder.reaches(view.position) else {
-            throw CaptureError("the log's place is beyond what versions can hold")
-        }
-        snapshot = try TableSnapshot(
-            view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax,
-            bytesMax: options.rangeBytesMax)
-        try beginSnapshot(system, at: view.position, isNew: known == nil)
-    }
-
-    /// Whether all of the snapshot has arrived, or is on its way there.
-    private var isSnapshotHandedOver: Bool {
-        if state?.isComplete == true { return true }
-        return milestones.contains { milestone in
-            if case .snapshotComplete = milestone.kind { return true }
-            return false
-        }
-    }
-
-    private func beginSnapshot(_ system: ServerPlace, at position: UInt64, isNew: Bool) throws {
-        if isNew {
-            let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position)
-            let begun = CaptureState(
-                system: system.identifier, timeline: system.timeline, confirmed: position,
-                identity: catalogue?.identity ?? CaptureIdentity(table: 0, publication: 0, membership: 0),
-                schema: declaration.schema, table: declaration.table, snapshot: declaration.snapshot, version: version)
-            try begun.write(options.statePath)
-            state = begun
-            // The snapshot has what was committed before, so the log is read from there, even where the slot is older.
-            confirmed = position
-        }
-        isResumed = !isNew
-        // What this process read is on its way, though it may not have arrived yet.
-        if readKey == nil { readKey = state?.after }
-        logger.info(
-            isNew ? "reading the table" : "reading on in the table",
-            [
-                "table": declaration.sqlName, "snapshot": String(declaration.snapshot),
-                "as_of": PostgresText.position(position),
-            ])
-    }
-
-    private func follow() throws {
-        guard let state else { return }
-        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
-        stream = try ChangeStream(access, declaration, state, from: max(confirmed, state.confirmed))
     }
 }

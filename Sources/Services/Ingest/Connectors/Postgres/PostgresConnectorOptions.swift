@@ -1,3 +1,5 @@
+package import Records
+
 extension PostgresConnector {
     /// What bounds the reading. Times in milliseconds.
     package struct Options: Sendable {
@@ -19,6 +21,10 @@ extension PostgresConnector {
         package var lookMilliseconds: Int64 = 60_000
         /// Where the logic finds a document's id, which has to be the primary key; nil for not to look at that.
         package var idPath: String?
+        /// The snapshots that operators ask for, the oldest first; asked between two looks at the log.
+        package var requests: @Sendable () -> [SourceRequest] = { [] }
+        /// How long a snapshot that could not begin waits.
+        package var requestPauseMilliseconds: Int64 = 5_000
 
         package init(statePath: String) { self.statePath = statePath }
     }

@@ -1,4 +1,5 @@
 import Postgres
+import Records
 import Sources
 
 /// Reads a table as of one moment, in ranges of its primary key.
@@ -10,15 +11,18 @@ final class TableSnapshot {
     private let catalogue: CaptureCatalogue
     private let rowsMax: Int
     private let bytesMax: Int
+    private let range: SourceKeyRange
 
     private static let limit = 60_000
 
     /// Takes up a snapshot that a replication session exported; that session may go afterwards.
     ///
-    /// - Parameter connection: in no transaction; from now on it is this object's.
+    /// - Parameters:
+    ///   - connection: in no transaction; from now on it is this object's.
+    ///   - range: of the first column of the key.
     init(
         _ name: String, at position: UInt64, _ connection: PostgresConnection, _ declaration: PostgresDeclaration,
-        _ catalogue: CaptureCatalogue, rowsMax: Int, bytesMax: Int
+        _ catalogue: CaptureCatalogue, range: SourceKeyRange = SourceKeyRange(), rowsMax: Int, bytesMax: Int
     ) throws(PostgresError) {
         self.position = position
         self.connection = connection
@@ -26,6 +30,7 @@ final class TableSnapshot {
         self.catalogue = catalogue
         self.rowsMax = rowsMax
         self.bytesMax = bytesMax
+        self.range = range
         try connection.script(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", operation: "begin the snapshot",
             timeoutMilliseconds: Self.limit)
@@ -42,6 +47,10 @@ final class TableSnapshot {
         let keys = catalogue.keys.map { PostgresText.identifier($0) }.joined(separator: ", ")
         var conditions: [String] = []
         if let condition = catalogue.condition { conditions.append("(\(condition))") }
+        if let first = catalogue.keys.first.map({ PostgresText.identifier($0) }) {
+            if let from = range.from { conditions.append("\(first) >= \(PostgresText.literal(from))") }
+            if let to = range.to { conditions.append("\(first) <= \(PostgresText.literal(to))") }
+        }
         if let key {
             let values = key.map { PostgresText.literal($0) }.joined(separator: ", ")
             conditions.append("(\(keys)) > (\(values))")
@@ -66,6 +75,18 @@ final class TableSnapshot {
             CapturedRow(columns: columns, values: row.dropLast().map { Self.value($0) })
         }
         return (captured, rows.count == count && count < rowsMax)
+    }
+
+    /// About how many rows the whole table has; nil where the server has not counted.
+    func rowsExpected() throws(PostgresError) -> Int? {
+        guard range.isWhole else { return nil }
+        let table = "\(PostgresText.literal(declaration.sqlName))::regclass"
+        let rows = try connection.script(
+            """
+            SELECT sum(greatest(reltuples, 0))::bigint FROM pg_class
+            WHERE relkind = 'r' AND (oid = \(table) OR oid IN (SELECT relid FROM pg_partition_tree(\(table))))
+            """, operation: "guess the rows", timeoutMilliseconds: Self.limit)
+        return rows.first?.first.flatMap { $0 }.flatMap { Int($0) }.flatMap { $0 > 0 ? $0 : nil }
     }
 
     private static func value(_ text: String?) -> LogValue {

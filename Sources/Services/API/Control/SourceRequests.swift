@@ -1,0 +1,184 @@
+import Bytes
+import Concurrency
+import Forms
+import HTTPEndpoints
+import HTTPServer
+import Health
+package import Records
+package import Sources
+import Telemetry
+
+/// What the API needs to ask something of sources.
+package struct SourceDesk: Sendable {
+    /// All declared sources.
+    package var sources: @Sendable () -> [SourceDeclaration]
+    /// Hands a request to the topic, and returns once it is acknowledged. Blocks.
+    package var publish: @Sendable (_ request: SourceRequest, _ timeoutMilliseconds: Int) throws -> Void
+    /// What is asked of a source, as far as this process has read the topic; nil as long as that is not known.
+    package var wishes: @Sendable (_ source: String) -> SourceWishes?
+
+    /// Memberwise.
+    package init(
+        sources: @escaping @Sendable () -> [SourceDeclaration],
+        publish: @escaping @Sendable (SourceRequest, Int) throws -> Void,
+        wishes: @escaping @Sendable (String) -> SourceWishes?
+    ) {
+        self.sources = sources
+        self.publish = publish
+        self.wishes = wishes
+    }
+}
+
+/// `POST /sources/{source}/pause`, `…/resume` and `…/snapshot`. Each leaves a line in the log with the key, and who asked stays in
+/// the topic of requests.
+struct SourceRequests: Sendable {
+    /// Nil in a process that has no broker.
+    let desk: SourceDesk?
+    let access: AccessGuard
+    let turns: RequestTurns
+    let logger: Logger
+    private let lane = Lane(name: "source-requests")
+
+    private static let publishMillisecondsMax = 10_000
+    /// How long a reply waits until this process has seen the request.
+    private static let appliedMillisecondsMax = 1_500
+    private static let lookMilliseconds = 15
+
+    init(desk: SourceDesk?, access: AccessGuard, turns: RequestTurns, logger: Logger) {
+        self.desk = desk
+        self.access = access
+        self.turns = turns
+        self.logger = logger.scoped("sources")
+    }
+
+    func endpoints(in set: inout EndpointSet) {
+        set.add(
+            Contract.pauseSource,
+            async: { input, request in try await ask(input.source, .pause, input.reason, request, status: 200) })
+        set.add(
+            Contract.resumeSource,
+            async: { input, request in try await ask(input.source, .resume, input.reason, request, status: 200) })
+        set.add(
+            Contract.snapshotSource,
+            async: { input, request in
+                let range = SourceKeyRange(from: input.part.from, to: input.part.to)
+                return try await ask(input.source, .snapshot(range), input.part.reason, request, status: 202)
+            })
+    }
+
+    private func ask(
+        _ name: String, _ action: SourceRequest.Action, _ reason: String, _ request: HTTPRequest, status: Int
+    ) async throws -> HTTPResponse {
+        guard let desk else { throw APIError.unavailable("asking sources", "this process has no broker") }
+        let source = try declared(name, desk, request)
+        try Self.check(action, source)
+        var generator = SystemRandomNumberGenerator()
+        let asked = SourceRequest(
+            id: SourceRequest.makeID(using: &generator), source: name, action: action, reason: reason,
+            by: try who(request), atMilliseconds: SystemClock.epochMilliseconds())
+        let isApplied = try await turns.run(.feed, request) { deadline in try await hand(asked, to: desk, deadline) }
+        logger.info(
+            "asked of a source",
+            [
+                "what": "\(name): \(action.word)", "id": asked.id, "by": asked.by, "reason": reason,
+                "key": access.names(request.headers).key ?? "", "request_id": request.id,
+            ])
+        return .fresh(Self.reply(asked, source, desk.wishes(name), isApplied), status: status)
+    }
+
+    /// The source of a name, where the caller may know of it.
+    private func declared(_ name: String, _ desk: SourceDesk, _ request: HTTPRequest) throws -> SourceDeclaration {
+        let seesAll = try access.seesAllTenants(request) && AccessGuard.namedTenant(request.headers) == nil
+        let tenant: TenantID? = try seesAll ? nil : access.tenant(of: request)
+        let known = desk.sources().filter { tenant == nil || $0.tenant == tenant }
+        if let source = known.first(where: { $0.name.text == name }) { return source }
+        let names = known.map(\.name.text).sorted()
+        throw EndpointError(
+            status: 404, type: "not_found",
+            message: "there is no source of this name; "
+                + (names.isEmpty ? "none is declared in this process" : "there are \(names.joined(separator: ", "))"),
+            faults: [
+                InputFault(
+                    type: "not_found", location: [.name("path"), .name("source")], message: "names no source",
+                    input: .string(name))
+            ])
+    }
+
+    /// - Throws: 409 for what a source of its kind cannot do.
+    private static func check(_ action: SourceRequest.Action, _ source: SourceDeclaration) throws(APIError) {
+        if source.connector == .none {
+            throw APIError(
+                status: 409, type: "source_not_ours",
+                message: "another program fills the topic of this source (connector none): ask that one")
+        }
+        guard case .snapshot = action else { return }
+        guard case .postgres = source.connector else {
+            throw APIError(
+                status: 409, type: "source_without_snapshots",
+                message:
+                    "only a table of Postgres can be read again; the connector of this source is \(source.connector.kind.rawValue)"
+            )
+        }
+    }
+
+    /// Who asks: the name of a key, and its id.
+    private func who(_ request: HTTPRequest) throws -> String {
+        guard case .key(let key) = try access.caller(request) else { return "" }
+        return "\(key.name) (\(key.id))"
+    }
+
+    /// - Returns: whether this process has seen it within a moment.
+    private func hand(_ asked: SourceRequest, to desk: SourceDesk, _ deadline: Deadline) async throws -> Bool {
+        do {
+            let timeout = max(1, min(Self.publishMillisecondsMax, deadline.leftMilliseconds))
+            try await lane.run { try desk.publish(asked, timeout) }
+        } catch {
+            if error is CancellationError { throw error }
+            throw APIError.unavailable("the topic of requests to sources", "\(error)")
+        }
+        let patience = Deadline(milliseconds: min(Self.appliedMillisecondsMax, deadline.leftMilliseconds))
+        while !patience.hasPassed {
+            if let wishes = desk.wishes(asked.source), wishes.hasTaken(asked) { return true }
+            try await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
+        }
+        return false
+    }
+
+    private static func reply(
+        _ asked: SourceRequest, _ source: SourceDeclaration, _ wishes: SourceWishes?, _ isApplied: Bool
+    ) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.string("source", asked.source)
+        writer.string("request", asked.id)
+        writer.string("action", asked.action.word)
+        writer.bool("applied", isApplied)
+        writer.key("paused")
+        let pause = wishes?.pause ?? (asked.action == .pause ? asked : nil)
+        if let pause, asked.action != .resume {
+            writer.beginObject()
+            writer.string("by", pause.by)
+            writer.string("reason", pause.reason)
+            writer.key("at")
+            writer.time(pause.atMilliseconds)
+            writer.endObject()
+        } else {
+            writer.null()
+        }
+        writer.key("note")
+        writer.optional(note(asked.action, source, isPaused: pause != nil))
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private static func note(_ action: SourceRequest.Action, _ source: SourceDeclaration, isPaused: Bool) -> String? {
+        switch action {
+        case .resume: return nil
+        case .pause:
+            guard case .postgres(let table) = source.connector else { return nil }
+            return
+                "until it is resumed the server keeps its log for the slot \(table.slot), and its disk may fill: watch lag_bytes"
+        case .snapshot: return isPaused ? "the source is paused: it is read once that is resumed" : nil
+        }
+    }
+}

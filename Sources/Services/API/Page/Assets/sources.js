@@ -1,0 +1,133 @@
+// The declared sources: what each does, and what people ask of it: to stand still, to continue, to read its table again.
+import { api, el, failure, foreign, serverNow, span } from "./dom.js";
+import { action, count, empty, facts, labelled, pill, quantity, time, values } from "./parts.js";
+import { platform } from "./status.js";
+
+export const title = "Sources";
+
+const lookMilliseconds = 2000;
+
+let isShown = false;
+let timer = null;
+let looks = 0;
+/** By the source's name: what changes with each look, so that buttons and fields keep the focus. */
+const cards = new Map();
+const list = el("div", { class: "trace-body" });
+const said = el("div", { role: "status" });
+const reason = el("input", { type: "text", maxLength: 250, size: 32, placeholder: "why, for those who look later" });
+
+export function build(section) {
+  section.append(el("h1", {}, "Sources"),
+    el("p", { class: "faint lead" }, "What fills the topics. A source that is paused keeps its place, over restarts too, and takes no documents until it is resumed."),
+    el("div", { class: "line" }, labelled("reason", reason)), said, list);
+}
+
+export function show() {
+  isShown = true;
+  look();
+}
+
+export function hide() {
+  isShown = false;
+  clearTimeout(timer);
+  said.replaceChildren();
+}
+
+async function look() {
+  clearTimeout(timer);
+  looks += 1;
+  const mine = looks;
+  try {
+    const { sources } = await api("/sources");
+    if (mine === looks) draw(sources);
+  } catch (error) {
+    if (mine === looks) {
+      cards.clear();
+      list.replaceChildren(failure(error));
+    }
+  }
+  if (isShown && mine === looks) timer = setTimeout(look, document.hidden ? 5 * lookMilliseconds : lookMilliseconds);
+}
+
+function draw(sources) {
+  const names = sources.map((one) => one.name);
+  if (JSON.stringify(names) !== JSON.stringify([...cards.keys()])) {
+    cards.clear();
+    for (const one of sources) cards.set(one.name, card(one));
+    list.replaceChildren(...(sources.length ? [...cards.values()].map((one) => one.box) : [empty("No source is declared for you.")]));
+  }
+  for (const one of sources) cards.get(one.name).draw(one);
+}
+
+/** What is wrong with a source's components now (those of several bear its name), else what was wrong last. */
+function trouble(source) {
+  const isOnly = cards.size === 1;
+  const entries = Object.entries(platform.health?.dependencies ?? {}).filter(([name, entry]) => {
+    const [role, ...of] = name.split(" ");
+    return ["source", "delivery", "stream", "indexer"].includes(role) && (of.join(" ") === source.name || (of.length === 0 && isOnly)) && entry.state !== "ok";
+  });
+  if (entries.length) return entries.map(([name, entry]) => el("p", {}, pill(entry.state, name), " ", foreign(entry.message)));
+  return source.last_error ? [foreign(source.last_error), " · ", time(source.last_error_at)] : "none";
+}
+
+function snapshotWords(snapshot) {
+  const range = snapshot.from !== null || snapshot.to !== null ? [" from ", foreign(snapshot.from ?? "the first"), " to ", foreign(snapshot.to ?? "the last")] : [];
+  return [`${snapshot.id === null ? "as declared" : "as asked for"}: ${snapshot.state}, ${count(snapshot.rows)} rows`,
+    snapshot.rows_expected === null ? "" : ` of about ${count(snapshot.rows_expected)}`, range, snapshot.reason ? [" · ", foreign(snapshot.reason)] : "",
+    snapshot.requests_waiting ? ` · ${count(snapshot.requests_waiting)} more wait` : ""];
+}
+
+/** One source. The kind of its connector does not change while it is listed under its name. */
+function card(source) {
+  const state = el("span", {});
+  const shown = el("div", {});
+  let isPaused = source.paused !== null;
+  const ask = async (what, body) => {
+    try {
+      const why = reason.value.trim();
+      const path = `/sources/${encodeURIComponent(source.name)}/${what}`;
+      const reply = body ? await api(path, { body: why ? { ...body, reason: why } : body })
+        : await api(`${path}${why ? `?${new URLSearchParams({ reason: why })}` : ""}`, { method: "POST" });
+      const words = { pause: "is paused", resume: "is resumed", snapshot: "is to be read again" };
+      said.replaceChildren(el("p", { class: "notice" }, foreign(source.name), ` ${words[reply.action]}`,
+        reply.applied ? "" : ": it is taken, and heeded once the topic is read", reply.note ? [" · ", foreign(reply.note)] : ""));
+      reason.value = "";
+    } catch (error) {
+      said.replaceChildren(failure(error));
+    }
+    await look();
+  };
+  const pause = action("", () => ask(isPaused ? "resume" : "pause"), { class: "small" });
+  const isOurs = source.connector !== "none";
+  const part = el("form", { class: "filters", "aria-label": `What is read again of ${source.name}` },
+    labelled("keys from", el("input", { name: "from", size: 12, maxLength: 250, placeholder: "the first" })),
+    labelled("to", el("input", { name: "to", size: 12, maxLength: 250, placeholder: "the last" })),
+    el("button", { class: "small", type: "submit" }, "Read the table again"));
+  part.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = part.querySelector("button");
+    button.disabled = true;
+    await ask("snapshot", values(part));
+    button.disabled = false;
+  });
+  const box = el("section", { class: "panel", "aria-label": source.name },
+    el("div", { class: "bar" }, el("strong", {}, foreign(source.name)), el("span", { class: "tag" }, source.connector), state, el("span", { class: "space" }),
+      isOurs ? pause : null),
+    shown, source.connector === "postgres" ? part : null);
+  return {
+    box,
+    draw(one) {
+      isPaused = one.paused !== null;
+      state.replaceChildren(isPaused ? pill("paused") : pill(one.phase ?? "", one.phase ?? "runs elsewhere"), " ", pill(one.freshness));
+      pause.textContent = isPaused ? "Resume" : "Pause";
+      pause.setAttribute("aria-label", `${pause.textContent} ${one.name}`);
+      shown.replaceChildren(facts([
+        isPaused ? ["paused", [time(one.paused.at), one.paused.by ? [" by ", foreign(one.paused.by)] : "", one.paused.reason ? [": ", foreign(one.paused.reason)] : ""]] : null,
+        ["position", [count(one.position), one.rate_per_sec === null ? "" : ` · ${quantity(one.rate_per_sec, "per_second")}`]],
+        ["waits", [`${count(one.events_behind)} events for the index`, one.lag_bytes === null ? "" : ` · ${quantity(one.lag_bytes, "bytes")} in the source`]],
+        ["last event", one.last_event ? [span(serverNow() - Date.parse(one.last_event)), " ago"] : "–"],
+        one.snapshot === null ? null : ["snapshot", snapshotWords(one.snapshot)],
+        ["last error", trouble(one)]]));
+    },
+  };
+}

@@ -1,0 +1,225 @@
+import Concurrency
+package import Kafka
+package import Records
+package import ServiceLifecycle
+package import Settings
+import Synchronization
+package import Telemetry
+
+/// A record of a topic of one topic partition that is kept for ever: of what people decide, of which there is little.
+package protocol TopicEntry: Sendable {
+    /// The same for the same entry, however often it is handed over.
+    var id: String { get }
+    /// One JSON object.
+    var json: [UInt8] { get }
+    /// Reads one.
+    init(_ bytes: UnsafeRawBufferPointer) throws(RecordFormatError)
+
+    /// What they are, for messages: a plural.
+    static var what: String { get }
+    /// What is said where the topic has lost its beginning.
+    static var wordsOfLostBeginning: String { get }
+}
+
+extension TopicPlan {
+    /// A topic of entries: one topic partition, so that none comes before one that it answers, and kept for ever.
+    package init(entries name: String, _ settings: Settings) {
+        var properties = Self.brokerTime
+        properties["retention.ms"] = "-1"
+        properties["retention.bytes"] = "-1"
+        properties["cleanup.policy"] = "delete"
+        self.init(
+            name: name, partitions: 1,
+            replicationFactor: settings.topics.replication == 0 ? -1 : settings.topics.replication,
+            properties: properties)
+    }
+}
+
+/// What bounds reading and writing of such topics.
+private enum EntryLimits {
+    static let ensureMilliseconds = 5_000
+    static let waitMilliseconds = 200
+    static let recordsMax = 500
+    static let queueKilobytes = 4_096
+}
+
+/// Hands entries to their topic. Any thread may call; one call works at a time, and blocks.
+package final class EntryPublisher<Entry: TopicEntry>: Sendable {
+    private let kafka: @Sendable () -> KafkaConfiguration
+    private let plan: TopicPlan
+    private let logger: Logger
+    private let producer = Mutex<KafkaProducer?>(nil)
+
+    /// - Parameter kafka: asked when the first entry is handed over.
+    package init(_ kafka: @escaping @Sendable () -> KafkaConfiguration, plan: TopicPlan, logger: Logger) {
+        self.kafka = kafka
+        self.plan = plan
+        self.logger = logger
+    }
+
+    /// Returns once all in-sync replicas have the entry.
+    ///
+    /// - Throws: ``KafkaError``; then the broker may have it all the same. Entries have ids, so that the same one may be handed
+    ///   over again.
+    package func publish(_ entry: Entry, timeoutMilliseconds: Int) throws(KafkaError) {
+        let result = producer.withLock { known -> Result<Void, KafkaError> in
+            do throws(KafkaError) {
+                let producer: KafkaProducer
+                if let known { producer = known } else { producer = try make(timeoutMilliseconds) }
+                // After a failure a new one begins: nothing of the former may come later.
+                known = nil
+                try send(entry, by: producer, timeoutMilliseconds)
+                known = producer
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    private func make(_ timeoutMilliseconds: Int) throws(KafkaError) -> KafkaProducer {
+        let configuration = kafka()
+        _ = try KafkaAdmin(configuration).ensure(
+            plan, logger: logger, timeoutMilliseconds: min(timeoutMilliseconds, EntryLimits.ensureMilliseconds))
+        var options = ProducerOptions()
+        options.lingerMilliseconds = 0
+        options.messageTimeoutMilliseconds = max(1_000, timeoutMilliseconds)
+        return try KafkaProducer(configuration, options: options)
+    }
+
+    private func send(
+        _ entry: Entry, by producer: KafkaProducer, _ timeoutMilliseconds: Int
+    ) throws(KafkaError) {
+        try producer.send(topic: plan.name, partition: 0, key: Array(entry.id.utf8), value: entry.json, token: 1)
+        let reports = producer.flush(timeoutMilliseconds: timeoutMilliseconds)
+        guard let report = reports.last(where: { $0.token == 1 }) else {
+            throw KafkaError(
+                kind: .timedOut, operation: "produce", subject: plan.name,
+                reason: "not acknowledged in \(timeoutMilliseconds) ms", isRetriable: true)
+        }
+        if let error = report.error { throw error }
+    }
+}
+
+/// Follows a topic of entries, in its order, and hands what comes to one who keeps or applies it.
+package struct EntryFollower<Entry: TopicEntry>: Sendable {
+    /// A record of the topic; nil for one that is no entry.
+    package typealias Record = (nextOffset: Int64, entry: Entry?)
+
+    private let kafka: @Sendable () -> KafkaConfiguration
+    private let plan: TopicPlan
+    private let logger: Logger
+    private let laneName: String
+
+    /// - Parameters:
+    ///   - kafka: asked whenever reading begins.
+    ///   - laneName: of the thread that reads.
+    package init(
+        _ kafka: @escaping @Sendable () -> KafkaConfiguration, plan: TopicPlan, laneName: String, logger: Logger
+    ) {
+        self.kafka = kafka
+        self.plan = plan
+        self.laneName = laneName
+        self.logger = logger
+    }
+
+    /// The topic's name.
+    package var topic: String { plan.name }
+
+    /// Follows until stopped; what fails is tried again from where `position` says.
+    ///
+    /// - Parameters:
+    ///   - position: called on the lane when reading begins; the next offset, nil for the topic's beginning. What lies outside of the
+    ///     topic, as where that was made anew, means its beginning, too: entries have ids.
+    ///   - caughtUp: called on the lane once all has been taken that was there when reading began.
+    ///   - take: called on the lane with some records in a row; they count as taken when it returns.
+    package func run(
+        stop: StopSignal, position: @escaping @Sendable () throws -> Int64?,
+        caughtUp: @escaping @Sendable () -> Void = {},
+        take: @escaping @Sendable ([Record]) throws -> Void
+    ) async {
+        let lane = Lane(name: laneName)
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 2_000)
+        while !stop.isRequested {
+            do {
+                try await lane.run { [self] in
+                    try follow(
+                        isStopped: { stop.isRequested }, untilEnd: false, position: position, caughtUp: caughtUp,
+                        take: take)
+                }
+                backoff.reset()
+            } catch {
+                if stop.isRequested { return }
+                let wait = backoff.next()
+                logger.warning(
+                    "\(Entry.what) are not followed; tried again", ["error": "\(error)", "wait_ms": "\(wait)"])
+                if await stop.pause(milliseconds: wait) { return }
+            }
+        }
+    }
+
+    /// Reads on the calling thread up to what the topic holds now, or until `isStopped`.
+    package func catchUp(
+        isStopped: @escaping @Sendable () -> Bool, position: () throws -> Int64?, take: ([Record]) throws -> Void
+    ) throws {
+        try follow(isStopped: isStopped, untilEnd: true, position: position, caughtUp: {}, take: take)
+    }
+
+    private func follow(
+        isStopped: () -> Bool, untilEnd: Bool, position: () throws -> Int64?, caughtUp: () -> Void,
+        take: ([Record]) throws -> Void
+    ) throws {
+        let configuration = kafka()
+        let admin = try KafkaAdmin(configuration, requestMilliseconds: EntryLimits.ensureMilliseconds)
+        _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
+        let marks = try admin.watermarks(
+            topic: topic, partition: 0, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
+        let known = try position()
+        if known == nil, marks.low > 0 {
+            logger.warning(
+                "the topic of \(Entry.what) has lost its beginning; \(Entry.wordsOfLostBeginning)",
+                ["topic": topic, "first_offset": "\(marks.low)"])
+        }
+        var next = known ?? marks.low
+        if next < marks.low || next > marks.high { next = marks.low }
+        var isBehind = next < marks.high
+        if !isBehind { caughtUp() }
+        if untilEnd, !isBehind { return }
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        options.queueMaxKilobytes = EntryLimits.queueKilobytes
+        options.queueMinRecords = EntryLimits.recordsMax
+        let consumer = try KafkaConsumer(configuration, options: options)
+        try consumer.assign([(topic, 0, .at(next))])
+        while !isStopped() {
+            let records = try consumer.next(
+                maxRecords: EntryLimits.recordsMax, timeoutMilliseconds: EntryLimits.waitMilliseconds
+            ) { batch -> [Record] in
+                if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+                return (0..<batch.count).map { index in
+                    let record = batch[index]
+                    return (record.offset + 1, entry(of: record))
+                }
+            }
+            guard let last = records.last else { continue }
+            try take(records)
+            guard isBehind, last.nextOffset >= marks.high else { continue }
+            isBehind = false
+            caughtUp()
+            if untilEnd { return }
+        }
+    }
+
+    private func entry(of record: KafkaRecord) -> Entry? {
+        guard let value = record.value else { return nil }
+        do throws(RecordFormatError) {
+            return try Entry(value)
+        } catch {
+            logger.error(
+                "a record of the topic of \(Entry.what) is none; it is left out",
+                ["topic": topic, "offset": "\(record.offset)", "error": "\(error)"])
+            return nil
+        }
+    }
+}

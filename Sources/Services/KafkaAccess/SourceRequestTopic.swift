@@ -1,0 +1,79 @@
+package import Kafka
+package import Records
+package import ServiceLifecycle
+package import Settings
+import Synchronization
+package import Telemetry
+
+extension TopicPlan {
+    /// The topic of what operators ask of sources.
+    package init(sourceRequests settings: Settings) { self.init(entries: settings.topics.sourceRequests, settings) }
+}
+
+extension SourceRequest: TopicEntry {
+    /// See ``TopicEntry``.
+    package static var what: String { "requests to sources" }
+    /// See ``TopicEntry``.
+    package static var wordsOfLostBeginning: String {
+        "sources that were paused there run: look at GET /sources, and pause them again"
+    }
+}
+
+/// Hands requests to their topic.
+package typealias SourceRequestPublisher = EntryPublisher<SourceRequest>
+
+/// What is asked of each source, as far as this process has read the topic of requests.
+package final class SourceRequestBoard: Sendable {
+    private struct State {
+        var isKnown = false
+        var nextOffset: Int64?
+        var wishes: [String: SourceWishes] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// What is asked of a source; nil until the topic was read to its end once.
+    package func wishes(of source: String) -> SourceWishes? {
+        state.withLock { $0.isKnown ? $0.wishes[source] ?? SourceWishes() : nil }
+    }
+
+    /// Where reading continues; nil at the start.
+    var nextOffset: Int64? { state.withLock { $0.nextOffset } }
+
+    /// Takes in what follows in the topic.
+    package func take(_ records: [(nextOffset: Int64, entry: SourceRequest?)]) {
+        state.withLock { state in
+            for (next, request) in records {
+                state.nextOffset = next
+                if let request { state.wishes[request.source, default: SourceWishes()].take(request) }
+            }
+        }
+    }
+
+    /// Notes that all has been taken in that there was.
+    package func caughtUp() { state.withLock { $0.isKnown = true } }
+}
+
+/// Follows the topic of requests for a ``SourceRequestBoard``. Drained means: nothing is read any more.
+package struct SourceRequestFollowing: Service {
+    package let name = "source requests"
+    private let follower: EntryFollower<SourceRequest>
+    private let board: SourceRequestBoard
+
+    /// - Parameter kafka: asked whenever reading begins.
+    package init(
+        _ kafka: @escaping @Sendable () -> KafkaConfiguration, plan: TopicPlan, board: SourceRequestBoard,
+        logger: Logger
+    ) {
+        follower = EntryFollower(kafka, plan: plan, laneName: "source-requests", logger: logger)
+        self.board = board
+    }
+
+    package func run(stop: StopSignal) async throws {
+        let board = board
+        await follower.run(
+            stop: stop, position: { board.nextOffset }, caughtUp: { board.caughtUp() }, take: { board.take($0) })
+    }
+}
