@@ -49,10 +49,17 @@ import Testing
             let last = try deployment.command(["ingest", folder], environment: declared)
             #expect(last.contains("nothing new: all 3 files were sent before"), "\(last)")
 
+            // What comes by a pipe is known again, too.
+            let pipe = #"printf '{"id":"p1","text":"a percolator"}\n' | medallion ingest - --source notes"#
+            let piped = try deployment.shell(
+                "export SOURCES_FILE='\(deployment.file("declared.json"))'\n\(pipe)\n\(pipe) | grep 'nothing new'",
+                in: folder, name: "piped")
+            #expect(try piped.awaitEnd(seconds: 120).isSuccess, "\(piped.output)")
+
             // Each document is found once.
             try deployment.wait(for: "all documents") {
                 let page = try deployment.api.get("/collections")["collections"]?.array?.first
-                return page?["documents"]?.integer == 302
+                return page?["documents"]?.integer == 303
             }
             for words in ["word0", "word150", "word299"] {
                 #expect(try deployment.api.search(words, mode: "lexical").count == 1)
