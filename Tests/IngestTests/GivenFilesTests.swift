@@ -111,6 +111,7 @@ struct GivenFilesTests {
     static let cases: [Case] = [
         Case("empty.jsonl", "", .empty, "empty.jsonl"),
         Case("empty.md", "", .empty, "empty.md"),
+        Case("blank.txt", " \n\r\n", .empty, "blank.txt"),
         Case("blank.html", "<nav>menu</nav>", .empty, "blank.html"),
         Case(
             "binary.csv", [0x7F, 0x45, 0x4C, 0x46, 0, 0, 0, 0, 1] + [UInt8](repeating: 7, count: 99), .binary,

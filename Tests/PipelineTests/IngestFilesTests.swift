@@ -17,7 +17,11 @@ import Testing
             try File.replace(deployment.file("declared.json"), with: Array(Self.declaration.utf8))
             let folder = deployment.file("notes")
             try Folder.create(folder)
-            let rows = (0..<300).map { "row\($0),\"kettle number word\($0)\"\n" }
+            // Words of letters, which nothing takes apart.
+            func word(_ number: Int) -> String {
+                "word" + "\(number)".unicodeScalars.map { String(UnicodeScalar(UInt8($0.value) + 49)) }.joined()
+            }
+            let rows = (0..<300).map { "row\($0),\"kettle number \(word($0))\"\n" }
             try File.replace(folder + "/a.csv", with: Array(("id,text\n" + rows.joined()).utf8))
             try File.replace(folder + "/b.md", with: Array("# A teapot\n\nIt is made of *porcelain*.\n".utf8))
             try File.replace(folder + "/c.html", with: Array("<title>Samovar</title><p>Copper and brass.".utf8))
@@ -49,12 +53,19 @@ import Testing
             let last = try deployment.command(["ingest", folder], environment: declared)
             #expect(last.contains("nothing new: all 3 files were sent before"), "\(last)")
 
+            // What comes by a pipe is known again, too.
+            let pipe = #"printf '{"id":"p1","text":"a percolator"}\n' | medallion ingest - --source notes"#
+            let piped = try deployment.shell(
+                "export SOURCES_FILE='\(deployment.file("declared.json"))'\n\(pipe)\n\(pipe) | grep 'nothing new'",
+                in: folder, name: "piped")
+            #expect(try piped.awaitEnd(seconds: 120).isSuccess, "\(piped.output)")
+
             // Each document is found once.
             try deployment.wait(for: "all documents") {
                 let page = try deployment.api.get("/collections")["collections"]?.array?.first
-                return page?["documents"]?.integer == 302
+                return page?["documents"]?.integer == 303
             }
-            for words in ["word0", "word150", "word299"] {
+            for words in [0, 150, 299].map(word) {
                 #expect(try deployment.api.search(words, mode: "lexical").count == 1)
             }
             #expect(try deployment.api.search("porcelain", mode: "lexical") == ["b.md"])

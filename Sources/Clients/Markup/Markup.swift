@@ -12,6 +12,14 @@ package struct MarkupText: Sendable, Equatable {
     package var language: String
     /// The canonical link as it stands in the head of HTML; empty where there is none.
     package var url: String
+
+    package init(text: [UInt8], title: String = "", heading: String = "", language: String = "", url: String = "") {
+        self.text = text
+        self.title = title
+        self.heading = heading
+        self.language = language
+        self.url = url
+    }
 }
 
 /// Why a document cannot be read.
@@ -45,7 +53,7 @@ package enum Markup {
         _ bytes: [UInt8], _ library: (UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<markup_document>?) -> Int32
     ) throws(MarkupError) -> MarkupText {
         // The libraries want a place, also for no bytes at all.
-        guard !bytes.isEmpty else { return MarkupText(text: [], title: "", heading: "", language: "", url: "") }
+        guard !bytes.isEmpty else { return MarkupText(text: []) }
         var document = markup_document()
         defer { markup_release(&document) }
         let status = bytes.withUnsafeBufferPointer { library($0.baseAddress, $0.count, &document) }

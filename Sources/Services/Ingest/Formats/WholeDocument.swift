@@ -62,7 +62,7 @@ struct WholeDocument {
             case .html: return try Markup.html(bytes)
             case .markdown: return try Markup.markdown(bytes)
             case .text, .jsonLines, .csv:
-                return MarkupText(text: Self.plain(bytes), title: "", heading: "", language: "", url: "")
+                return MarkupText(text: Self.plain(bytes))
             }
         } catch {
             switch error {

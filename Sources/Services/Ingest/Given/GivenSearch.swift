@@ -8,7 +8,8 @@ package enum GivenSearch {
     /// Names of a folder that are looked at in one step.
     private static let namesMax = 2_000
 
-    /// The files in the order in which they are read: of the paths as they were given, of a folder by the files' paths. Each comes once.
+    /// The files in the order in which they are read: of the paths as they were given, of a folder by the files' paths. Each
+    /// comes once.
     ///
     /// - Parameters:
     ///   - format: what they hold; nil where the ends of their names say it. Files of a folder that say nothing are passed by.

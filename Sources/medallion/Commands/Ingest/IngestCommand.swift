@@ -6,6 +6,7 @@ import Kafka
 import ServiceLifecycle
 import Settings
 import Sources
+import Telemetry
 
 /// `medallion ingest`: files into the topic of a source.
 struct IngestCommand: Command {
@@ -65,6 +66,12 @@ struct IngestCommand: Command {
         let source = try chosen(context)
         let tally = FileTally()
         let files = GivenSearch.files(paths, format: format, tally: tally)
+        if files.isEmpty, tally.figures.refused == 0 {
+            throw Failure(
+                "there is no file to read in \(LogText.escaped(paths.joined(separator: ", "))): names end in "
+                    + FileFormat.allCases.flatMap(\.suffixes).joined(separator: ", ")
+                    + ", each also with .gz or .zst; --format takes others")
+        }
         let given = GivenFiles(files, startsOver: startsOver, tally: tally)
         let job = IngestJob(source: source, given: given, context: context)
         if isDryRun {
@@ -82,8 +89,8 @@ struct IngestCommand: Command {
     private static func check(_ end: IngestJob.End) throws {
         switch end {
         case .complete: return
-        case .failed(let words): throw Failure(words)
-        case .stalled(let words): throw Failure(words, code: .dependencyUnavailable)
+        case .failed(let words): throw Failure(LogText.escaped(words))
+        case .stalled(let words): throw Failure(LogText.escaped(words), code: .dependencyUnavailable)
         case .stopped:
             throw Failure("stopped before all was read; the same command continues where this one ended")
         }

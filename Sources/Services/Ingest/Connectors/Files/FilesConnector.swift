@@ -13,8 +13,8 @@ package import Sources
 /// appended to, only touched, or written anew. Written anew, it is read from its beginning. A file that is one document is
 /// handed over again whenever its content is another.
 ///
-/// **The last line** waits for its line feed, or for the file to be left alone for a while and the line to be a whole object; so does a
-/// file that is one document.
+/// **The last line** waits for its line feed, or for the file to be left alone for a while and the line to be a whole object.
+/// A file that is one document waits until it is left alone, too.
 package final class FilesConnector: BatchConnector {
     /// What a folder is read by.
     package struct Options: Sendable {
@@ -103,7 +103,8 @@ package final class FilesConnector: BatchConnector {
         var lock = try File(options.statePath + ".lock", .readWrite)
         guard try lock.tryLock() else {
             throw FilesConnectorError(
-                "another process follows \(options.folder) with \(options.statePath): stop one of them")
+                "another process reads \(options.given == nil ? options.folder : "files") with \(options.statePath): wait for "
+                    + "its end, or stop one of them")
         }
         self.lock = lock
         ledger = try FileLedger(statePath: options.statePath)

@@ -206,13 +206,10 @@ extension FilesConnector {
     }
 
     private func refuseLine(_ reading: FileReading, _ batch: inout SourceBatch) {
+        let advice = options.given == nil ? "cut the document, or raise line_bytes_max" : "cut the document"
         refuse(
             reading,
-            FileFault(
-                .tooLarge,
-                "a line of more than \(options.lineBytesMax) bytes is left out; cut the document, or raise line_bytes_max"
-            ),
-            &batch)
+            FileFault(.tooLarge, "a line of more than \(options.lineBytesMax) bytes is left out; \(advice)"), &batch)
     }
 
     /// Leaves out the piece that was read.
@@ -241,7 +238,8 @@ extension FilesConnector {
         }
         let isHeader = reading.documents.wantsHeader
         // Blank lines are nothing to wait for; whatever comes next takes the position along.
-        guard isHeader || piece.contains(where: { $0 > 0x20 }) else { return pass(reading) }
+        let isBlank = !piece.contains { $0 > 0x20 }
+        guard isHeader || reading.kind.format.isWhole || !isBlank else { return pass(reading) }
         let value: [UInt8]
         do throws(FileFault) {
             guard let made = try reading.documents.take(piece) else { return pass(reading) }

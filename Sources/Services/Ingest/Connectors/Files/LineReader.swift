@@ -219,8 +219,8 @@ final class LineReader {
         return buffer.withUnsafeBufferPointer { CSVRows.row($0, from: start + (hasMark ? 3 : 0)) }
     }
 
-    /// Passes by the first line of a row whose quote nothing closes, neither in the file nor in as many bytes as a row may have: the
-    /// lines behind it are read for themselves.
+    /// Passes by the first line of a row whose quote nothing closes, neither in the file nor in as many bytes as a row may
+    /// have: the lines behind it are read for themselves.
     ///
     /// - Returns: false where there is no such row.
     func passOpenQuote() -> Bool {
