@@ -10,8 +10,8 @@ import Testing
             id: id, source: "a.b-c", action: action, reason: #"because "so""#, by: "Ann (k1)", atMilliseconds: 1_700)
     }
 
-    private static func read(_ bytes: [UInt8]) throws(RecordFormatError) -> SourceRequest {
-        try bytes.withUnsafeBytes { bytes throws(RecordFormatError) in try SourceRequest(bytes) }
+    private static func read(_ bytes: [UInt8]) throws -> SourceRequest {
+        try bytes.withUnsafeBytes { try SourceRequest($0) }
     }
 
     @Test func eachReadsBack() throws {

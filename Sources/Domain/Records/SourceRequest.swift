@@ -1,4 +1,4 @@
-package import Bytes
+import Bytes
 
 /// Rows whose primary key lies in a range, both ends included; without one it is open.
 package struct SourceKeyRange: Sendable, Hashable {
