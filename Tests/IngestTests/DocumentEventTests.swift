@@ -27,8 +27,8 @@ import Testing
     private static func facts(_ stream: String, _ scan: DocumentEventScan) throws -> [EventFacts] {
         var parser = EventStreamParser()
         var facts: [EventFacts] = []
-        try Array(stream.utf8).withUnsafeBytes { bytes in
-            try parser.push(bytes) { facts.append(scan.scan($0)) }
+        Array(stream.utf8).withUnsafeBytes { bytes in
+            parser.push(bytes) { facts.append(scan.scan($0)) }
         }
         return facts
     }

@@ -114,7 +114,7 @@ import Testing
             #expect(event["comment"]?.string != nil && event["rev_id"]?.integer != nil)
             #expect(event["performer"]?["user_text"]?.string?.isEmpty == false)
             let time = try #require(event["rev_timestamp"]?.string)
-            #expect(CivilTime.epochMilliseconds(rfc3339: time) != nil)
+            #expect(Array(time.utf8).withUnsafeBufferPointer { CivilTime.epochMilliseconds(rfc3339: $0) } != nil)
         }
         #expect(canaries > 0 && ids.count > 1_900 && pages.count > 1_500)
         #expect(stream == .pageCreate ? changes == 0 : (30...250).contains(first) && changes > 1_500)

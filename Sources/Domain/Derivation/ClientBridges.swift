@@ -2,7 +2,7 @@ import Bytes
 import Hashing
 import JSONScan
 import LanguageDetection
-package import Logic
+import Logic
 import Records
 
 /// Lets rules hash without knowing the library.

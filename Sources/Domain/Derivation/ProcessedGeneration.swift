@@ -1,5 +1,5 @@
 package import Logic
-package import Records
+import Records
 
 extension RecordProcessor {
     /// One generation with its logic and the lines made since the last ``removeLines()``.
