@@ -2,6 +2,7 @@ import Access
 import Bytes
 import HTTPServer
 import Health
+import IndexTesting
 import JSONScan
 import Records
 import Sources
