@@ -89,18 +89,23 @@ package final class StreamJobMetrics: Sendable {
             help: "Offsets that could not be committed to the consumer group; the lake's are the truth.")
         var rules: [Rule: Counter] = [:]
         for rule in Rule.allCases {
-            let (name, help) =
+            let labels = [("rule", rule.rawValue)]
+            rules[rule] =
                 switch rule.severity {
-                case .reject: ("medallion_stream_rejected_total", "Records in quarantine, by the rule they broke.")
+                case .reject:
+                    registry.counter(
+                        "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
+                        labels: labels)
                 case .flag:
-                    ("medallion_stream_flagged_total", "Silver lines with a quality flag, by the rule they broke.")
+                    registry.counter(
+                        "medallion_stream_flagged_total",
+                        help: "Silver lines with a quality flag, by the rule they broke.", labels: labels)
                 case .leaveOut:
-                    (
+                    registry.counter(
                         "medallion_stream_left_out_total",
-                        "Documents that a stage of their source leaves out of the index, by the rule they broke."
-                    )
+                        help: "Documents that a stage of their source leaves out of the index, by the rule they broke.",
+                        labels: labels)
                 }
-            rules[rule] = registry.counter(name, help: help, labels: [("rule", rule.rawValue)])
         }
         self.rules = rules
     }
