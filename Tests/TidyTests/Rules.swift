@@ -206,7 +206,7 @@ enum Rules {
 
     static func imports(in file: SourceFile) -> [(line: Int, module: String)] {
         let pattern =
-            /^\s*(?:@[a-zA-Z_]+\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|func|protocol|typealias|var|let)\s+)?([A-Za-z_]+)/
+            /^\s*(?:@[a-zA-Z_]+\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|func|protocol|typealias|var|let)\s+)?([A-Za-z_][A-Za-z0-9_]*)/
         return file.code.enumerated().compactMap { index, line in
             line.firstMatch(of: pattern).map { (index + 1, String($0.output.1)) }
         }

@@ -104,19 +104,29 @@ final class BenchRoles: Sendable {
 
     /// Waits for so many records of a topic.
     ///
-    /// - Returns: a second, from the first ones that were seen to the last.
+    /// - Returns: a second, by the times at which the broker took the first and the last.
     func arrival(of count: Int, in topic: String, seconds: Int) throws -> Double {
         let admin = try KafkaAdmin(kafka)
-        var first: (records: Int64, at: Int64)?
-        var seen: Int64 = 0
-        try wait(for: "\(count) records of \(topic)", seconds: seconds) {
-            seen = records(in: topic, admin)
-            if seen > 0, first == nil { first = (seen, SystemClock.monotonicNanoseconds()) }
-            return seen >= Int64(count)
+        try wait(for: "\(count) records of \(topic)", seconds: seconds) { records(in: topic, admin) >= Int64(count) }
+        let (first, last) = (try record(of: topic, at: 0), try record(of: topic, at: Int64(count) - 1))
+        return Double(count - 1) / max(Double(last.milliseconds - first.milliseconds) / 1_000, 1e-3)
+    }
+
+    /// When the broker took a record, in milliseconds since 1970, and how large its value is.
+    func record(of topic: String, at offset: Int64) throws -> (milliseconds: Int64, bytes: Int) {
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        let consumer = try KafkaConsumer(kafka, options: options)
+        try consumer.assign([(topic: topic, partition: 0, offset: StartOffset.at(offset))])
+        var found: (Int64, Int)?
+        for _ in 0..<30 where found == nil {
+            try consumer.next(maxRecords: 10, timeoutMilliseconds: 1_000) { batch in
+                guard found == nil, batch.count > 0 else { return }
+                found = (batch[0].timestampMilliseconds, batch[0].value?.count ?? 0)
+            }
         }
-        guard let first else { return 0 }
-        let elapsed = Double(SystemClock.monotonicNanoseconds() - first.at) / 1e9
-        return Double(seen - first.records) / max(elapsed, 1e-3)
+        guard let found else { throw Failure("offset \(offset) of \(topic) does not come") }
+        return (found.0, found.1)
     }
 
     /// Ends all, and removes what they wrote.

@@ -104,12 +104,17 @@ struct CaptureFreshness {
             let updated = try time(
                 "UPDATE things SET body = 'a kettle of \(word)', changed_at = now() WHERE id = \(row)", connection
             ) { try found(word, client) }
+            // What is not seen in time counts as long as it was waited for.
             board.value.withLock { results in
-                if let updated { results.found.add(updated) } else { results.lost += 1 }
+                results.found.add(updated ?? Double(Self.patienceMilliseconds))
+                if updated == nil { results.lost += 1 }
             }
-            let deleted = try time("DELETE FROM things WHERE id = \(row)", connection) { try !found(word, client) }
-            board.value.withLock { results in
-                if let deleted { results.gone.add(deleted) } else { results.lost += 1 }
+            if updated != nil {
+                let deleted = try time("DELETE FROM things WHERE id = \(row)", connection) { try isGone(word, client) }
+                board.value.withLock { results in
+                    results.gone.add(deleted ?? Double(Self.patienceMilliseconds))
+                    if deleted == nil { results.lost += 1 }
+                }
             }
             number += Self.probes
         }
@@ -130,6 +135,10 @@ struct CaptureFreshness {
 
     private func found(_ word: String, _ client: HTTPClient) throws -> Bool {
         try Self.hits(word, api, client).map { $0 > 0 } ?? false
+    }
+
+    private func isGone(_ word: String, _ client: HTTPClient) throws -> Bool {
+        try Self.hits(word, api, client).map { $0 == 0 } ?? false
     }
 
     /// Hits of a word; nil where the API does not answer.

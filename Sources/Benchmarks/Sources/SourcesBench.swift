@@ -251,27 +251,12 @@ struct SourcesBench {
     private func figures(
         _ name: String, _ rate: Double, _ roles: BenchRoles, topic: String, goal: Double
     ) throws -> [BenchFigure] {
-        let bytes = try Self.recordBytes(roles.kafka, topic)
+        let bytes = max(1, try roles.record(of: topic, at: 0).bytes)
         let plain = try PlainProducer(kafka: roles.kafka, records: Self.plainRecords).run(bytes: bytes)
         return [
             BenchFigure(name, rate, "/s", goal: .atLeast(goal)),
             BenchFigure("baseline, librdkafka alone with records of \(bytes) bytes", plain, "/s"),
             BenchFigure("ratio to the baseline", rate / plain, ""),
         ]
-    }
-
-    /// The value of a topic's first record.
-    private static func recordBytes(_ kafka: KafkaConfiguration, _ topic: String) throws -> Int {
-        var options = ConsumerOptions()
-        options.hasQueuePerTopicPartition = false
-        let consumer = try KafkaConsumer(kafka, options: options)
-        try consumer.assign([(topic: topic, partition: 0, offset: StartOffset.beginning)])
-        var bytes = 0
-        for _ in 0..<30 where bytes == 0 {
-            try consumer.next(maxRecords: 10, timeoutMilliseconds: 1_000) { batch in
-                for index in 0..<batch.count where bytes == 0 { bytes = batch[index].value?.count ?? 0 }
-            }
-        }
-        return max(bytes, 1)
     }
 }

@@ -11,18 +11,15 @@ import Synchronization
 final class EmbeddingWorker: @unchecked Sendable {
     private let request: InferenceRequest
     private let priority: EmbeddingPriority
-    private let standing: ThreadPriority
     private let queue: EmbeddingQueue
     private let counters = Mutex(EmbedderStatistics())
     private let finished = DispatchSemaphore(value: 0)
 
-    /// - Parameter standing: of its thread; nil for that of the priority.
     init(
-        request: InferenceRequest, priority: EmbeddingPriority, standing: ThreadPriority? = nil, queue: EmbeddingQueue
+        request: InferenceRequest, priority: EmbeddingPriority, queue: EmbeddingQueue
     ) {
         self.request = request
         self.priority = priority
-        self.standing = standing ?? priority.standing
         self.queue = queue
     }
 
@@ -51,8 +48,7 @@ final class EmbeddingWorker: @unchecked Sendable {
     }
 
     private func run() {
-        // OpenVINO computes on threads of its own where there are several streams, and on this one where there is one.
-        standing.take()
+        // OpenVINO computes on threads of its own, which stand back, where there are several streams; this one wakes tasks.
         while !queue.isStopped {
             guard let work = queue.nextForWorker(of: priority) else {
                 queue.waitForArrival(priority)

@@ -102,9 +102,8 @@ package final class LocalEmbedder: TextEmbedder {
             var workers: [EmbeddingWorker] = []
             for priority in priorities {
                 let request = try (priority == .query ? forQueries : forBatches).makeRequest()
-                let standing = priority == .batch ? documents.standing : nil
                 workers.append(
-                    EmbeddingWorker(request: request, priority: priority, standing: standing, queue: queue))
+                    EmbeddingWorker(request: request, priority: priority, queue: queue))
             }
             self.workers = workers
         } catch {

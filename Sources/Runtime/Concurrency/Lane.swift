@@ -11,14 +11,17 @@ package final class Lane: Sendable {
     /// Also the thread's name (first 15 bytes), as `top -H` shows it.
     package let name: String
     private let inbox: LaneInbox
+    private let priority: ThreadPriority
 
     /// - Parameters:
     ///   - inboxMax: how many closures may wait; one more is refused with ``LaneError/Reason/inboxFull``.
     ///   - priority: of the thread.
     package init(name: String, inboxMax: Int = 1_024, priority: ThreadPriority = .ordinary) {
         self.name = name
+        self.priority = priority
         inbox = LaneInbox(limit: inboxMax)
         let inbox = inbox
+        if priority != .ordinary { Relay.prepare() }
         let isStarted = Threads.start(name: name, priority: priority) { inbox.drainUntilClosed() }
         if !isStarted { inbox.close() }
     }
@@ -32,8 +35,13 @@ package final class Lane: Sendable {
     /// - Throws: what `body` throws; ``LaneError`` when the inbox is full or the thread could not be started. A
     ///   cancelled task still waits for its closure: a C call cannot be interrupted from outside.
     package func run<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
-            let refusal = inbox.add { continuation.resume(with: Result { try body() }) }
+        let standsBack = priority != .ordinary
+        return try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
+            let refusal = inbox.add {
+                let result = Result { try body() }
+                guard standsBack else { return continuation.resume(with: result) }
+                Relay.perform { continuation.resume(with: result) }
+            }
             if let refusal { continuation.resume(throwing: LaneError(lane: name, reason: refusal)) }
         }
     }

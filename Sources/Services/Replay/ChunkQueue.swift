@@ -1,3 +1,4 @@
+import Concurrency
 import Dispatch
 import Synchronization
 
@@ -49,13 +50,19 @@ final class ChunkQueue<Chunk: HandedOver>: Sendable {
                 state.bytes += chunk.bytes
                 return (true, nil)
             }
-            taker?.resume(returning: chunk)
+            Self.wake(taker, .success(chunk))
             if isDone {
                 arrivals.signal()
                 return
             }
             _ = room.wait(timeout: .now() + .seconds(Self.waitSecondsMax))
         }
+    }
+
+    /// By a thread that does not stand back, unlike those that put.
+    private static func wake(_ taker: Taker?, _ answer: Result<Chunk?, any Error>) {
+        guard let taker else { return }
+        Relay.perform { taker.resume(with: answer) }
     }
 
     /// No more will come.
@@ -65,7 +72,7 @@ final class ChunkQueue<Chunk: HandedOver>: Sendable {
             return state.taker.take()
         }
         arrivals.signal()
-        taker?.resume(returning: nil)
+        Self.wake(taker, .success(nil))
     }
 
     /// From now on both putting and taking throw an error.
@@ -77,7 +84,7 @@ final class ChunkQueue<Chunk: HandedOver>: Sendable {
         }
         room.signal()
         arrivals.signal()
-        taker?.resume(throwing: CancellationError())
+        Self.wake(taker, .failure(CancellationError()))
     }
 
     /// The next chunk; nil when finished. Called on one lane, which it blocks while there is none.

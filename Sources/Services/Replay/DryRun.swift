@@ -19,7 +19,7 @@ extension Replay {
         model: String? = nil, monitor: ReplayMonitor = ReplayMonitor(), standing: ThreadPriority = Self.standing
     ) async throws -> ReplayReport {
         let lane = Lane(name: "replay", priority: standing)
-        let stages = ReplayStages(deriving: lane, writing: Lane(name: "replay-compare", priority: standing))
+        let stages = ReplayStages(deriving: lane, writing: Lane(name: "replay-compare", priority: Self.standing))
         let (reader, readingLane) = (LakeReader(layout: layout), Lane(name: "replay-read", priority: standing))
         let (active, trial, ranges) = try await lane.run {
             let active = try Self.active(layout)

@@ -39,7 +39,7 @@ package struct Replay: Sendable {
     let derivingLane: Lane
     /// Reads Bronze ahead of ``derivingLane``.
     let readingLane: Lane
-    /// Compares and writes what ``derivingLane`` derives.
+    /// Compares and writes what ``derivingLane`` derives. Others may wait for the disk behind it, so it is never idle.
     let writingLane: Lane
 
     /// How long the stream job may take to hand a topic partition over.
@@ -63,7 +63,7 @@ package struct Replay: Sendable {
         self.standing = standing
         derivingLane = Lane(name: "replay-derive", priority: standing)
         readingLane = Lane(name: "replay-read", priority: standing)
-        writingLane = Lane(name: "replay-write", priority: standing)
+        writingLane = Lane(name: "replay-write", priority: Self.standing)
         self.layout = layout
         self.vectors = vectors
         self.logics = logics

@@ -87,6 +87,10 @@ package final class StreamJobMetrics: Sendable {
         groupFaults = registry.counter(
             "medallion_stream_group_commit_failures_total",
             help: "Offsets that could not be committed to the consumer group; the lake's are the truth.")
+        rules = Self.rules(registry)
+    }
+
+    private static func rules(_ registry: MetricsRegistry) -> [Rule: Counter] {
         var rules: [Rule: Counter] = [:]
         for rule in Rule.allCases {
             let labels = [("rule", rule.rawValue)]
@@ -107,7 +111,7 @@ package final class StreamJobMetrics: Sendable {
                         labels: labels)
                 }
         }
-        self.rules = rules
+        return rules
     }
 
     func note(_ counts: [Rule: RuleCount]) {

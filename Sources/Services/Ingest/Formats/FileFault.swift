@@ -31,6 +31,7 @@ package struct FileFault: Error, Equatable, CustomStringConvertible {
         case incomplete
     }
 
+    /// What it breaks.
     package let rule: Rule
     /// What is wrong, and what would help.
     package let description: String
