@@ -5,6 +5,7 @@ import Health
 import IndexTesting
 import JSONScan
 import Records
+import Retrieval
 import Sources
 import Synchronization
 import Testing
@@ -74,7 +75,9 @@ import Testing
                         return status
                     }
                 }
-            })
+            },
+            // Of two tenants, so that who writes for one does not see the other's.
+            configure: { $0.collections = CollectionCatalog([.standard: [], acme: []]) })
     }
 
     private func ask(

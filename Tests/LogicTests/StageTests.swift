@@ -23,7 +23,7 @@ import Testing
     }
 
     private func flags(_ value: JSONValue?) -> [String] {
-        (value?["quality_flags"]?.array ?? []).compactMap(\.string)
+        (value?["quality_flags"]?.array ?? []).compactMap(\.string).filter { $0 != "empty_title" }
     }
 
     /// Silver has what came, Gold says that the document is gone, so that no earlier version stays.
