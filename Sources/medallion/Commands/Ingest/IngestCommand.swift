@@ -96,13 +96,23 @@ struct IngestCommand: Command {
         }
     }
 
+    /// Why a source takes no files; nil where it does.
+    static func refusal(of source: SourceDeclaration) -> String? {
+        guard source.connector.keepsPlaceInTopic else { return nil }
+        return "--source \(source.name): its connector (\(source.connector.kind.rawValue)) keeps its place in the topic, which records of "
+            + "files would hide, so that events would be lost: declare a source of its own for the files (connector none)"
+    }
+
     /// The source whose logic takes objects as files hold them.
     private func chosen(_ context: Context) throws -> SourceDeclaration {
-        let declared = try DeclaredSources.read(context.settings).only(
+        let all = try DeclaredSources.read(context.settings)
+        let named = all.sources.first { $0.name.text == source }
+        if let named, let refusal = Self.refusal(of: named) { throw UsageError(refusal) }
+        let declared = try all.only(
             source,
             where: { source in
                 guard case .document(let settings) = source.logic else { return false }
-                return settings.envelope == nil
+                return settings.envelope == nil && !source.connector.keepsPlaceInTopic
             }, else: "whose logic is `document`, without an envelope,", isStart: true
         ).sources
         guard let first = declared.first, declared.count == 1 else {
