@@ -9,6 +9,8 @@ package final class FileTally: Sendable {
         package var unchangedFiles = 0
         /// Documents that were handed over.
         package var documents = 0
+        /// Of these, those that are acknowledged.
+        package var acknowledged = 0
         /// Bytes of files as they lie on the disk: of those that were read to their ends, and of the one that is being read.
         package var finishedBytes = 0
         package var currentBytes = 0
@@ -42,6 +44,8 @@ package final class FileTally: Sendable {
             for refusal in batch.refusals { Self.count(refusal, in: &figures) }
         }
     }
+
+    func arrived(_ count: Int) { state.withLock { $0.acknowledged += count } }
 
     /// Notes something that was left out before any file was read.
     package func refuse(_ place: String, _ fault: FileFault) {

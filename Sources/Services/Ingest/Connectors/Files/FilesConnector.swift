@@ -262,9 +262,13 @@ package final class FilesConnector: BatchConnector {
     /// Whether everything that was handed over has arrived.
     package var isSettled: Bool { ledger.isSettled }
 
+    /// Places in files that wait for an acknowledgement: at most two for each line that was handed over, and one for each file.
+    package var outstandingCount: Int { ledger.outstandingCount }
+
     package func acknowledged(_ position: SourcePosition) throws {
         guard let (incarnation, offset) = Self.place(position) else { return }
-        ledger.acknowledge(incarnation: incarnation, offset: offset)
+        let count = ledger.acknowledge(incarnation: incarnation, offset: offset)
+        options.given?.tally.arrived(count)
         try ledger.note()
     }
 
