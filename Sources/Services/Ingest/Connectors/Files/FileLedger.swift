@@ -14,7 +14,7 @@ final class FileLedger {
         let isSent: Bool
     }
 
-    private let statePath: String
+    private let openJournal: () throws -> FileJournal
     private var journal: FileJournal
     /// How far files were read.
     private(set) var read: [String: FileProgress]
@@ -31,9 +31,12 @@ final class FileLedger {
     private var openings = 0
 
     /// - Throws: `FileError`; ``FilesConnectorError`` where the state is damaged.
-    init(statePath: String) throws {
-        self.statePath = statePath
-        journal = try FileJournal(path: statePath)
+    init(_ options: FilesConnector.Options) throws {
+        openJournal = {
+            try FileJournal(
+                path: options.statePath, bytesMax: options.stateBytesMax, forgetsOldest: options.given != nil)
+        }
+        journal = try openJournal()
         read = journal.files
         resumed = Set(journal.files.filter { !$0.value.isComplete }.keys)
     }
@@ -137,7 +140,7 @@ final class FileLedger {
 
     /// Takes up what the journal says, as a new process would.
     func restart() throws {
-        journal = try FileJournal(path: statePath)
+        journal = try openJournal()
         read = journal.files
         resumed.formUnion(journal.files.filter { !$0.value.isComplete }.keys)
         (outstanding, outstandingStart, opened, unnoted, reopened) = ([], 0, [:], [:], [:])

@@ -21,6 +21,8 @@ package final class FilesConnector: BatchConnector {
         package var folder: String
         /// The file of the durable state.
         package var statePath: String
+        /// Of given files, the oldest are forgotten where it would be larger; of a folder nothing is read then.
+        package var stateBytesMax = 1 << 29
         package var pollMilliseconds = 2_000
         /// How long a file must be unchanged before its last line counts without a line feed.
         package var settleMilliseconds = 5_000
@@ -107,7 +109,7 @@ package final class FilesConnector: BatchConnector {
                     + "its end, or stop one of them")
         }
         self.lock = lock
-        ledger = try FileLedger(statePath: options.statePath)
+        ledger = try FileLedger(options)
         look = FolderLook(root: options.folder)
         for file in options.given?.files ?? [] { given[file.path] = file }
     }
