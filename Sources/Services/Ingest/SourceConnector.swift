@@ -68,7 +68,7 @@ package struct SourceRefusal: Sendable, Equatable, CustomStringConvertible {
     /// By what it is counted; nil where only its reason says what it is.
     package var rule: FileFault.Rule?
     /// Whether it has a line of the log.
-    var isLogged: Bool
+    package internal(set) var isLogged: Bool
 
     init(place: String, reason: String, rule: FileFault.Rule? = nil, isLogged: Bool = true) {
         self.place = place

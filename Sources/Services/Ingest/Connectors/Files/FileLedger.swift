@@ -99,9 +99,7 @@ final class FileLedger {
         read[path] = progress
         let entry = Outstanding(path: path, progress: progress, opening: opening, isSent: isSent)
         // What is passed by while nothing arrives needs no room: the farthest place says all.
-        if !isSent, outstandingStart < outstanding.count, let last = outstanding.last, !last.isSent, last.path == path,
-            last.opening == opening
-        {
+        if !isSent, outstandingStart < outstanding.count, let last = outstanding.last, !last.isSent, last.path == path {
             outstanding[outstanding.count - 1] = entry
         } else {
             outstanding.append(entry)

@@ -148,7 +148,12 @@ final class LineReader {
             switch try fill() {
             case .bytes: continue
             case .nothingYet: return .later
-            case .end: return .endless
+            case .end:
+                // The row of a file that has no other, and no line feed.
+                if case .unfinished(hasOpenQuote: false) = row(), start < buffer.count {
+                    return .row(Array(buffer[start...]))
+                }
+                return .endless
             }
         }
     }
