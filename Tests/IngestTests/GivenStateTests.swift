@@ -46,6 +46,16 @@ struct GivenStateTests {
         #expect(figures.documents == 50 && figures.acknowledged == 50)
     }
 
+    @Test("what was left out of a file is said again by its number, also where there is nothing new in it")
+    func leftOutBefore() throws {
+        let scene = try GivenScene()
+        try scene.write("id,text\n1,a\n2\n3\n", to: "a.csv")
+        #expect(try scene.run().refusals == ["columns": 2])
+        let again = try scene.run()
+        #expect(again.refusals.isEmpty && again.refusedBefore == 2)
+        #expect(try scene.run(startsOver: true).refusedBefore == 0)
+    }
+
     @Test("a file that was touched between a kill and the next run is sent under the same event id")
     func touched() throws {
         let scene = try GivenScene()

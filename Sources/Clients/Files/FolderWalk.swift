@@ -57,8 +57,8 @@ extension Folder {
     }
 }
 
-/// Goes through the regular files below a folder in steps of bounded size. Links are not followed, whatever they lead to, and folders
-/// whose names begin with a dot are not entered: they hold what programs keep for themselves;
+/// Goes through the regular files below a folder in steps of bounded size. Links are not followed, whatever they lead to, and
+/// folders whose names begin with a dot are not entered: they hold what programs keep for themselves;
 /// what vanishes meanwhile is passed by. Not thread-safe, hence not copyable.
 package struct FolderWalk: ~Copyable {
     /// A regular file.

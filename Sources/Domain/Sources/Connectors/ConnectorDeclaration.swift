@@ -54,7 +54,8 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         }
     }
 
-    /// Whether the topic's last records say where the connector is to continue. Then many records of somebody else's would hide its place.
+    /// Whether the topic's last records say where the connector is to continue. Then many records of somebody else's would hide
+    /// its place.
     package var keepsPlaceInTopic: Bool {
         switch self {
         case .serverSentEvents: true

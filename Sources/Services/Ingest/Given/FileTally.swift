@@ -16,6 +16,8 @@ package final class FileTally: Sendable {
         package var currentBytes = 0
         /// As people know it; empty where none is being read.
         package var currentFile = ""
+        /// Lines and rows that were left out when files were read in which there is nothing new.
+        package var refusedBefore = 0
         /// What was left out, by rule.
         package var refusals: [String: Int] = [:]
         /// The first of them.
@@ -66,11 +68,14 @@ package final class FileTally: Sendable {
         }
     }
 
-    /// - Parameter isUnchanged: there was nothing new in it.
-    func finished(bytes: Int, isUnchanged: Bool) {
+    /// - Parameters:
+    ///   - isUnchanged: there was nothing new in it.
+    ///   - refusedBefore: what was left out when it was read.
+    func finished(bytes: Int, isUnchanged: Bool, refusedBefore: Int = 0) {
         state.withLock { figures in
             figures.files += 1
             if isUnchanged { figures.unchangedFiles += 1 }
+            figures.refusedBefore += refusedBefore
             figures.finishedBytes += bytes
             figures.currentBytes = 0
             figures.currentFile = ""

@@ -23,6 +23,7 @@ enum IngestRendering {
             json.bool("dry_run", false)
             json.bool("complete", end == .complete)
             json.integer("acknowledged", figures.acknowledged)
+            json.integer("left_out_before", figures.refusedBefore)
             json.figures(figures)
             json.endObject()
             return Output.write(json.bytes + [0x0A])
@@ -35,6 +36,11 @@ enum IngestRendering {
             Output.line(
                 sent(figures, end, files: read, topic: source.topic)
                     + (figures.unchangedFiles > 0 ? "; in \(figures.unchangedFiles) files was nothing new" : ""))
+        }
+        if figures.refusedBefore > 0 {
+            Output.line(
+                "\(figures.refusedBefore) lines or rows of the unchanged files were left out when they were read; --from-beginning "
+                    + "reads them again, such as after the source's declaration or --format was corrected")
         }
         refusals(figures)
     }

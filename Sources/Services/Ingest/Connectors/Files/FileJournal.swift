@@ -17,6 +17,8 @@ struct FileProgress: Equatable, Sendable {
     var lastLineSum = ContentSum()
     /// Where the last row begins, where it was taken without a line feed: it may have been caught in the midst of being written.
     var openRow: OpenRow?
+    /// Lines or rows before ``offset`` that were left out.
+    var refusedCount = 0
     /// Line feeds before ``offset``, to name lines by; nil where a state has no word of them.
     var lineFeeds: Int64? = 0
     /// Whether all of the file was read, as ``facts`` describe it.
@@ -62,8 +64,8 @@ final class FileJournal {
     private let path: String
     /// A larger file is not read.
     private let bytesMax: Int
-    /// Whether the oldest files that were read to their ends are forgotten where there is no room. A folder's may not be: they would be
-    /// found, and read again, at once.
+    /// Whether the oldest files that were read to their ends are forgotten where there is no room. A folder's may not be: they would
+    /// be found, and read again, at once.
     private let forgetsOldest: Bool
     /// How long the file was when it was written anew.
     private var rewrittenLength = 0
@@ -237,6 +239,7 @@ final class FileJournal {
             incarnation: incarnation,
             facts: FileFacts(size: Int(size), device: device, node: node, modifiedNanoseconds: modified),
             offset: offset, sum: sum, lastLine: lastLine, lastLineSum: lastLineSum, openRow: openRow,
+            refusedCount: Int(clamping: value["left_out"]?.integer ?? 0),
             lineFeeds: value["line_feeds"]?.integer, isComplete: isComplete,
             isDoubtful: value["doubtful"]?.bool ?? false)
         if files.updateValue(progress, forKey: name) != nil { staleLines += 1 }
@@ -263,6 +266,7 @@ final class FileJournal {
         }
         if let lineFeeds = progress.lineFeeds { json.integer("line_feeds", lineFeeds) }
         json.bool("complete", progress.isComplete)
+        if progress.refusedCount > 0 { json.integer("left_out", progress.refusedCount) }
         if progress.isDoubtful { json.bool("doubtful", true) }
         json.endObject()
     }

@@ -26,7 +26,8 @@ extension FilesConnector {
             let reading = try opening(path)
             complaints[path] = nil
             if let reading { return .reading(reading) }
-            options.given?.tally.finished(bytes: given[path]?.bytes ?? 0, isUnchanged: true)
+            options.given?.tally.finished(
+                bytes: given[path]?.bytes ?? 0, isUnchanged: true, refusedBefore: ledger.read[path]?.refusedCount ?? 0)
             return .nothing
         } catch let error as FileError where error.isNotFound && options.given == nil {
             // It went meanwhile.
@@ -257,6 +258,7 @@ extension FilesConnector {
     /// Leaves out the piece that was read.
     private func refuse(_ reading: FileReading, _ fault: FileFault, _ batch: inout SourceBatch) {
         reading.refusalCount += 1
+        reading.progress.refusedCount += 1
         batch.refusals.append(
             SourceRefusal(
                 place: reading.place(shown(reading.path)), reason: fault.description, rule: fault.rule,
