@@ -66,6 +66,42 @@ struct MarkupTests {
         }
     }
 
+    @Test(
+        "What only looks deep is read: shapes that close themselves, and tags in comments, attributes, scripts and styles",
+        arguments: [
+            "<svg>" + String(repeating: "<path d='m0 0'/>", count: 3_000) + "</svg>",
+            "<math>" + String(repeating: "<mspace />", count: 3_000) + "</math>",
+            "<!--" + String(repeating: "<div>", count: 3_000) + "-->",
+            "<p title=\"" + String(repeating: "<div>", count: 3_000) + "\">",
+            "<p title = '" + String(repeating: "<div>", count: 3_000) + "'>",
+            "<script>'" + String(repeating: "<div>", count: 3_000) + "'</script>",
+            "<STYLE>/*" + String(repeating: "<div>", count: 3_000) + "*/</style>",
+        ])
+    func onlyLooksDeep(part: String) throws {
+        #expect(Self.text(try Markup.html(Array((part + "<p>end").utf8))).hasSuffix("end"))
+    }
+
+    @Test(
+        "What hides depth behind the beginnings of such things is refused all the same",
+        arguments: ["<!-->", "<!--->", "<p a=b\">", "<script></script>", "<svg/></svg>"])
+    func hiddenDepth(start: String) {
+        #expect(throws: MarkupError.tooDeep) {
+            try Markup.html(Array((start + String(repeating: "<div>", count: 100_000)).utf8))
+        }
+    }
+
+    @Test("Markdown that several threads read at once is read alike by all") func sameOnAllThreads() async throws {
+        let page = Array(String(repeating: "A ~~word~~ and | more\n\n", count: 500).utf8)
+        let wanted = try Markup.markdown(page)
+        #expect(!wanted.text.contains(UInt8(ascii: "~")))
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask { try (0..<20).allSatisfy { _ in try Markup.markdown(page) == wanted } }
+            }
+            for try await isSame in group { #expect(isSame) }
+        }
+    }
+
     @Test("HTML in which few bytes make many elements ends at the limit of memory")
     func manyElements() {
         let formats = (0..<1_000).map { "<b a=\($0)>" }.joined()

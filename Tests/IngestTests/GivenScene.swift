@@ -11,6 +11,7 @@ final class GivenScene {
     let folder: TemporaryFolder
     var shape = DocumentShape(idPath: "id")
     var eventsMax = 1_000
+    var stateBytesMax = 1 << 29
     /// In the order of arrival, run after run.
     private(set) var topic: [SourceEvent] = []
 
@@ -43,6 +44,7 @@ final class GivenScene {
         options.given = GivenFiles(files, startsOver: startsOver, tally: tally)
         options.shape = shape
         options.eventsMax = eventsMax
+        options.stateBytesMax = stateBytesMax
         options.filesPerBatchMax = 16
         let connector = try FilesConnector(options, scan: DocumentScan(idPath: shape.idPath))
         var position: SourcePosition?

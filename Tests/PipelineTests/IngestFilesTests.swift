@@ -8,7 +8,9 @@ import Testing
 @Suite struct IngestFilesTests {
     private static let declaration =
         #"{"sources":[{"name":"notes","connector":{"type":"none"},"logic":{"type":"document","fields":{"id":"id","#
-        + #""title":"title","text":"text","lang":"lang","time":"time"}}}]}"#
+        + #""title":"title","text":"text","lang":"lang","time":"time"}}},"#
+        + #"{"name":"shelf","connector":{"type":"files","folder":"shelf"},"logic":{"type":"document","fields":{"id":"id","#
+        + #""text":"text"}}}]}"#
 
     @Test(.timeLimit(.minutes(5))) func aFolderKilledInTheMiddle() async throws {
         let environment = ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]
@@ -17,6 +19,9 @@ import Testing
             try File.replace(deployment.file("declared.json"), with: Array(Self.declaration.utf8))
             let folder = deployment.file("notes")
             try Folder.create(folder)
+            try Folder.create(deployment.file("shelf"))
+            try File.replace(
+                deployment.file("extra.jsonl"), with: Array((#"{"id":"x1","text":"an astrolabe"}"# + "\n").utf8))
             // Words of letters, which nothing takes apart.
             func word(_ number: Int) -> String {
                 "word" + "\(number)".unicodeScalars.map { String(UnicodeScalar(UInt8($0.value) + 49)) }.joined()
@@ -30,7 +35,8 @@ import Testing
             try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
 
             // A dry run tells what would be, and sends nothing.
-            let trial = try deployment.refusal(["ingest", folder, "--dry-run"], environment: declared)
+            let trial = try deployment.refusal(
+                ["ingest", folder, "--dry-run", "--source", "notes"], environment: declared)
             #expect(
                 trial.contains("302 documents of 4 files: 302 would be indexed, 0 would go to quarantine"), "\(trial)")
             #expect(trial.contains("d.txt: is no UTF-8"), "\(trial)")
@@ -50,8 +56,17 @@ import Testing
             let rest = try deployment.refusal(["ingest", folder, "--source", "notes", "--json"], environment: declared)
             #expect(rest.contains(#""complete":true"#) && rest.contains(#""left_out":{"not_utf_8":1}"#), "\(rest)")
             try Folder.remove(folder + "/d.txt")
-            let last = try deployment.command(["ingest", folder], environment: declared)
+            let last = try deployment.command(["ingest", folder, "--source", "notes"], environment: declared)
             #expect(last.contains("nothing new: all 3 files were sent before"), "\(last)")
+
+            // A source that stands still takes nothing, and says by whom and why.
+            _ = try deployment.command(
+                ["sources", "pause", "shelf", "--reason", "it is moved"], environment: declared)
+            let paused = try deployment.refusal(["ingest", folder, "--source", "shelf"], environment: declared)
+            #expect(paused.contains("shelf was paused by ") && paused.contains("it is moved"), "\(paused)")
+            _ = try deployment.command(["sources", "resume", "shelf"], environment: declared)
+            _ = try deployment.command(
+                ["ingest", deployment.file("extra.jsonl"), "--source", "shelf"], environment: declared)
 
             // What comes by a pipe is known again, too.
             let pipe = #"printf '{"id":"p1","text":"a percolator"}\n' | medallion ingest - --source notes"#
@@ -62,7 +77,9 @@ import Testing
 
             // Each document is found once.
             try deployment.wait(for: "all documents") {
-                let page = try deployment.api.get("/collections")["collections"]?.array?.first
+                let page = try deployment.api.get("/collections")["collections"]?.array?.first {
+                    $0["name"]?.string == "notes"
+                }
                 return page?["documents"]?.integer == 303
             }
             for words in [0, 150, 299].map(word) {

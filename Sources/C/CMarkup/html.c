@@ -28,21 +28,78 @@ static int closes_itself(const char *name, size_t length) {
     return 0;
 }
 
-// A quick look, before any tree is made: how many more tags open than close. It is exact for what is written plainly; what it
-// misses the limits on memory and time stop.
+static int is_named(const char *name, size_t length, const char *wanted) {
+    return strlen(wanted) == length && strncasecmp(wanted, name, length) == 0;
+}
+
+// Behind `-->`, or the end of the text. `<!-->` is a whole comment, too.
+static const char *behind_comment(const char *place, const char *end) {
+    while ((place = memchr(place, '-', (size_t)(end - place))) != NULL) {
+        place++;
+        if (end - place >= 2 && place[0] == '-' && place[1] == '>') return place + 2;
+        if (end - place >= 3 && place[0] == '-' && place[1] == '!' && place[2] == '>') return place + 3;
+    }
+    return end;
+}
+
+// Behind a tag's `>`, which may stand in the quotes of an attribute, or the end of the text.
+static const char *behind_tag(const char *place, const char *end) {
+    int is_value = 0;
+    while (place < end) {
+        char byte = *place++;
+        if (byte == '>') return place;
+        if (is_value && (byte == '"' || byte == '\'')) {
+            const char *quote = memchr(place, byte, (size_t)(end - place));
+            if (quote == NULL) return end;
+            place = quote + 1;
+        }
+        is_value = byte == '=' || (is_value && (byte == ' ' || (byte >= '\t' && byte <= '\r')));
+    }
+    return end;
+}
+
+// The tag that ends an element of text alone, or the end of the text.
+static const char *end_tag(const char *place, const char *end, const char *name, size_t length) {
+    while ((place = memchr(place, '<', (size_t)(end - place))) != NULL) {
+        if ((size_t)(end - place) >= length + 2 && place[1] == '/' && strncasecmp(place + 2, name, length) == 0) return place;
+        place++;
+    }
+    return end;
+}
+
+// A quick look, before any tree is made: how many more tags open than close. Comments, attributes and the text of scripts, styles,
+// titles and text areas hold no tags, and what ends with `/>` inside of SVG and MathML is closed. It is exact for what is
+// written plainly; what it misses the limits on memory and time stop.
 static int is_too_deep(const char *bytes, size_t length) {
-    size_t depth = 0;
+    size_t depth = 0, foreign = 0;
     const char *end = bytes + length;
     const char *place = bytes;
     while ((place = memchr(place, '<', (size_t)(end - place))) != NULL) {
         place++;
+        if (end - place >= 3 && memcmp(place, "!--", 3) == 0) {
+            // The marks of its beginning may be those of its end.
+            place = behind_comment(place + 1, end);
+            continue;
+        }
         int is_end = place < end && *place == '/';
         const char *name = place + is_end;
         const char *stop = name;
         while (stop < end && (is_letter(*stop) || (*stop >= '0' && *stop <= '9'))) stop++;
-        if (stop == name || !is_letter(*name) || closes_itself(name, (size_t)(stop - name))) continue;
+        if (stop == name || !is_letter(*name)) continue;
+        size_t name_length = (size_t)(stop - name);
+        place = behind_tag(stop, end);
+        if (closes_itself(name, name_length)) continue;
+        int is_closed = !is_end && foreign > 0 && place - stop >= 2 && place[-1] == '>' && place[-2] == '/';
+        if (is_closed) continue;
+        if (is_named(name, name_length, "svg") || is_named(name, name_length, "math")) {
+            if (!is_end) foreign++;
+            if (is_end && foreign > 0) foreign--;
+        }
         if (!is_end && ++depth > MARKUP_DEPTH_MAX) return 1;
         if (is_end && depth > 0) depth--;
+        int is_text = is_named(name, name_length, "script") || is_named(name, name_length, "style")
+            || is_named(name, name_length, "title") || is_named(name, name_length, "textarea");
+        if (is_text && !is_end && foreign == 0) place = end_tag(place, end, name, name_length);
     }
     return 0;
 }

@@ -38,6 +38,11 @@ static cmark_mem memory = {take_zeroed, resize, release};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+// One parse at a time: cmark-gfm has one table, for the whole process, of the characters that mean something. Parsers add those of their
+// extensions to it when they begin with inlines, and take them out again at the end (0.29.0.gfm.6:
+// cmark_manage_extensions_special_characters in blocks.c).
+static pthread_mutex_t parsing = PTHREAD_MUTEX_INITIALIZER;
+
 static void attach(cmark_parser *parser, const char *name) {
     cmark_syntax_extension *extension = cmark_find_syntax_extension(name);
     if (extension != NULL) cmark_parser_attach_syntax_extension(parser, extension);
@@ -115,9 +120,11 @@ int markup_markdown(const uint8_t *bytes, size_t length, markup_document *docume
     struct arena *arena = arena_new();
     if (arena == NULL) return MARKUP_OUT_OF_MEMORY;
     document->memory = arena;
+    pthread_mutex_lock(&parsing);
     current = arena;
     int status = setjmp(arena->end);
     if (status == 0) convert(arena, bytes, length, document);
     current = NULL;
+    pthread_mutex_unlock(&parsing);
     return status;
 }

@@ -57,7 +57,8 @@ extension Folder {
     }
 }
 
-/// Goes through the regular files below a folder in steps of bounded size. Links are not followed, whatever they lead to;
+/// Goes through the regular files below a folder in steps of bounded size. Links are not followed, whatever they lead to, and
+/// folders whose names begin with a dot are not entered: they hold what programs keep for themselves;
 /// what vanishes meanwhile is passed by. Not thread-safe, hence not copyable.
 package struct FolderWalk: ~Copyable {
     /// A regular file.
@@ -123,6 +124,7 @@ package struct FolderWalk: ~Copyable {
             let path = level.path.isEmpty ? name : level.path + "/" + name
             switch status.st_mode & S_IFMT {
             case S_IFREG: body(Entry(path: path, facts: FileFacts(status)))
+            case S_IFDIR where name.hasPrefix("."): continue
             case S_IFDIR: enter(name, path, in: level)
             default: continue
             }

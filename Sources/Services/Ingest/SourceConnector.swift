@@ -67,11 +67,14 @@ package struct SourceRefusal: Sendable, Equatable, CustomStringConvertible {
     package let reason: String
     /// By what it is counted; nil where only its reason says what it is.
     package var rule: FileFault.Rule?
+    /// Whether it has a line of the log.
+    package internal(set) var isLogged: Bool
 
-    init(place: String, reason: String, rule: FileFault.Rule? = nil) {
+    init(place: String, reason: String, rule: FileFault.Rule? = nil, isLogged: Bool = true) {
         self.place = place
         self.reason = reason
         self.rule = rule
+        self.isLogged = isLogged
     }
 
     package var description: String { "\(place): \(reason)" }
@@ -83,6 +86,8 @@ package struct SourceBatch: Sendable {
     package var events: [SourceEvent] = []
     /// What was passed by.
     package var refusals: [SourceRefusal] = []
+    /// What is to be said of them in the log beside.
+    package var remarks: [String] = []
     /// How long there will be nothing; 0 where it is worth asking again at once.
     package var pauseMilliseconds = 0
     /// Whether it is not clear yet that the source can be read.

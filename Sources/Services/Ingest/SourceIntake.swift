@@ -79,6 +79,7 @@ package final class SourceIntake {
         noteReceived(batch.events.count)
         noteReceived(bytes: batch.events.reduce(0) { $0 + $1.value.count })
         for refusal in batch.refusals { refuse(refusal) }
+        for remark in batch.remarks { logger.error("left out", ["reason": remark]) }
         board.update { status in
             status.phase = .streaming
             if let lag = batch.lagBytes { status.lagBytes = lag }
@@ -103,7 +104,7 @@ package final class SourceIntake {
     package func refuse(_ refusal: SourceRefusal) {
         sourceMetrics.refused.increment()
         board.fail(refusal.description)
-        logger.error("left out", ["place": refusal.place, "reason": refusal.reason])
+        if refusal.isLogged { logger.error("left out", ["place": refusal.place, "reason": refusal.reason]) }
     }
 
     // MARK: Waiting and acknowledgements

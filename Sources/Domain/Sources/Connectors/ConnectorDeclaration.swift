@@ -54,6 +54,15 @@ package enum ConnectorDeclaration: Sendable, Equatable {
         }
     }
 
+    /// Whether the topic's last records say where the connector is to continue. Then many records of somebody else's would hide
+    /// its place.
+    package var keepsPlaceInTopic: Bool {
+        switch self {
+        case .serverSentEvents: true
+        default: false
+        }
+    }
+
     /// - Parameter folder: what relative folders begin at.
     static func read(_ reader: DeclarationReader, folder: String) -> ConnectorDeclaration? {
         guard case .object = reader.value else {

@@ -7,8 +7,9 @@ enum CSVRows {
     enum Row: Equatable {
         /// A whole row; its line feed stands there.
         case whole(end: Int)
-        /// A row with a quote where none may be; the line feed of its first line stands there.
-        case malformed(end: Int)
+        /// A row with a quote where none may be, or one that is not at its end in as many bytes behind its first line as may be looked
+        /// through. The line feed of its first line stands at `end`; up to `seen` was looked.
+        case malformed(end: Int, seen: Int)
         /// The row is not at its end yet.
         case unfinished(hasOpenQuote: Bool)
     }
@@ -27,18 +28,25 @@ enum CSVRows {
     }
 
     /// The row that begins at `start`.
-    static func row(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Row {
+    ///
+    /// - Parameter lookAheadBytes: of a row of several lines, as much is looked at behind the first one.
+    static func row(
+        _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, lookAheadBytes: Int = .max
+    ) -> Row {
         var place = Place.fieldStart
         var firstLineFeed: Int?
         var isMalformed = false
-        var index = start
-        while index < bytes.count {
+        var (index, end) = (start, bytes.count)
+        while index < end {
             let byte = bytes[index]
             if byte == lineFeed {
-                if firstLineFeed == nil { firstLineFeed = index }
+                if firstLineFeed == nil {
+                    firstLineFeed = index
+                    if bytes.count - index > lookAheadBytes { end = index + 1 + lookAheadBytes }
+                }
                 // Outside of quotes it is the row's end; of a row that is wrong no later line belongs to it.
                 if place != .quoted {
-                    return isMalformed ? .malformed(end: firstLineFeed ?? index) : .whole(end: index)
+                    return isMalformed ? .malformed(end: firstLineFeed ?? index, seen: index) : .whole(end: index)
                 }
             }
             switch place {
@@ -56,6 +64,7 @@ enum CSVRows {
             }
             index += 1
         }
+        if let firstLineFeed, end < bytes.count { return .malformed(end: firstLineFeed, seen: end) }
         return .unfinished(hasOpenQuote: place == .quoted)
     }
 

@@ -28,8 +28,17 @@ struct WholeDocument {
         self.modifiedMilliseconds = modifiedMilliseconds
     }
 
+    /// Where the source's logic looks for the id, unless another of the document's own members stands there.
+    private var idName: String { Self.ownNames.contains(shape.idPath) ? "id" : shape.idPath }
+
     /// The document as JSON.
     func document(_ bytes: [UInt8]) throws(FileFault) -> [UInt8] {
+        guard !shape.idPath.contains(".") else {
+            throw FileFault(
+                .header,
+                "has no member \(shape.idPath), where the source says that the id stands; name one without a dot, such as id"
+            )
+        }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw FileFault.noUTF8 }
         guard !bytes.contains(0) else { throw FileFault(.binary, "has a byte 0, so it is no text") }
         let head = format == .html ? nil : FrontMatter(text)
@@ -38,14 +47,15 @@ struct WholeDocument {
         guard !plain.isEmpty else { throw FileFault(.empty, "has no text") }
         var json = JSONWriter(capacity: plain.count + 1_024)
         json.beginObject()
-        json.string("id", id)
+        json.key(dynamic: idName)
+        json.string(id)
         json.string("title", Self.cut(title(head, markup)))
         json.key("text")
         plain.withUnsafeBufferPointer { json.string(utf8: $0) }
         if let language = language(head, markup) { json.string("lang", language) }
         if let modifiedMilliseconds { json.string("time", CivilTime.rfc3339(modifiedMilliseconds)) }
         if let url = url(head, markup) { json.string("url", url) }
-        for member in head?.members ?? [] where !Self.ownNames.contains(member.name) {
+        for member in head?.members ?? [] where !Self.ownNames.contains(member.name) && member.name != idName {
             json.key(dynamic: member.name)
             var value: [UInt8] = []
             var text = member.value

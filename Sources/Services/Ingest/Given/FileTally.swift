@@ -9,11 +9,15 @@ package final class FileTally: Sendable {
         package var unchangedFiles = 0
         /// Documents that were handed over.
         package var documents = 0
+        /// Of these, those that are acknowledged.
+        package var acknowledged = 0
         /// Bytes of files as they lie on the disk: of those that were read to their ends, and of the one that is being read.
         package var finishedBytes = 0
         package var currentBytes = 0
         /// As people know it; empty where none is being read.
         package var currentFile = ""
+        /// Lines and rows that were left out when files were read in which there is nothing new.
+        package var refusedBefore = 0
         /// What was left out, by rule.
         package var refusals: [String: Int] = [:]
         /// The first of them.
@@ -43,6 +47,8 @@ package final class FileTally: Sendable {
         }
     }
 
+    func arrived(_ count: Int) { state.withLock { $0.acknowledged += count } }
+
     /// Notes something that was left out before any file was read.
     package func refuse(_ place: String, _ fault: FileFault) {
         state.withLock { figures in
@@ -62,11 +68,14 @@ package final class FileTally: Sendable {
         }
     }
 
-    /// - Parameter isUnchanged: there was nothing new in it.
-    func finished(bytes: Int, isUnchanged: Bool) {
+    /// - Parameters:
+    ///   - isUnchanged: there was nothing new in it.
+    ///   - refusedBefore: what was left out when it was read.
+    func finished(bytes: Int, isUnchanged: Bool, refusedBefore: Int = 0) {
         state.withLock { figures in
             figures.files += 1
             if isUnchanged { figures.unchangedFiles += 1 }
+            figures.refusedBefore += refusedBefore
             figures.finishedBytes += bytes
             figures.currentBytes = 0
             figures.currentFile = ""

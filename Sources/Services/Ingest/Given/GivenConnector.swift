@@ -27,14 +27,18 @@ package final class GivenConnector: SourceConnector {
     /// Of so many refusals the log has a line; the others are counted.
     private static let loggedMax = 1_000
     private var logged = 0
+    private let logsRefusals: Bool
 
     /// Between two looks whether all has arrived.
     private static let waitMilliseconds = 20
 
+    /// - Parameter logsRefusals: whether the log has lines of what is left out; not where a summary of them follows at once.
     /// - Throws: as ``FilesConnector``: where the state is damaged or in use.
     package init(
-        _ given: GivenFiles, statePath: String, shape: DocumentShape, lineBytesMax: Int, outcome: Outcome
+        _ given: GivenFiles, statePath: String, shape: DocumentShape, lineBytesMax: Int, logsRefusals: Bool = true,
+        outcome: Outcome
     ) throws {
+        self.logsRefusals = logsRefusals
         var options = FilesConnector.Options(folder: "", statePath: statePath)
         options.given = given
         options.shape = shape
@@ -62,8 +66,11 @@ package final class GivenConnector: SourceConnector {
             var batch = try files.next(after: position)
             position = batch.events.last?.position ?? position ?? SourcePosition(token: [])
             files.count(batch)
-            logged += batch.refusals.count
-            if logged > Self.loggedMax { batch.refusals = [] }
+            if !logsRefusals || logged >= Self.loggedMax { batch.remarks = [] }
+            for index in batch.refusals.indices {
+                logged += 1
+                if !logsRefusals || logged > Self.loggedMax { batch.refusals[index].isLogged = false }
+            }
             try intake.take(batch)
             try intake.wait(milliseconds: batch.pauseMilliseconds)
         }

@@ -30,6 +30,13 @@ package enum GivenSearch {
         return found
     }
 
+    /// Files that would be one document, because they have one id: of each such id the files as they were named.
+    package static func sharedIDs(_ files: [GivenFile]) -> [(id: String, names: [String])] {
+        var names: [String: [String]] = [:]
+        for file in files where file.kind.format.isWhole { names[file.id, default: []].append(file.name) }
+        return names.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }.map { (id: $0.key, names: $0.value) }
+    }
+
     private static func files(
         _ path: String, _ format: FileFormat?, room: Int, _ tally: FileTally
     ) throws(FileFault) -> [GivenFile] {
@@ -37,11 +44,14 @@ package enum GivenSearch {
             let kind = FileKind(format: format ?? .jsonLines, packing: .none)
             return [GivenFile(path: path, kind: kind, id: "stdin", name: "standard input", bytes: 0)]
         }
-        do throws(FileError) {
+        do {
             let (resolved, place) = try Folder.resolve(path)
             switch place {
             case .folder: return try inFolder(resolved, named: path, format, room: room, tally)
-            case .other: break
+            case .other:
+                throw FileFault(
+                    .unreadable,
+                    "is a pipe or a device; give `-` and have the shell send it to standard input, such as by `<`")
             case .file(let facts):
                 // A link may have another name than what it leads to.
                 let kind = FileKind(path: path, format: format) ?? FileKind(path: resolved, format: format)
@@ -52,6 +62,8 @@ package enum GivenSearch {
                         path: String(resolved.dropFirst()), kind: kind, id: name, name: path, bytes: facts.size)
                 ]
             }
+        } catch let fault as FileFault {
+            throw fault
         } catch {
             throw FileFault(.unreadable, "\(error)")
         }

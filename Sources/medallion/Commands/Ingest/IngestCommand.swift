@@ -72,12 +72,14 @@ struct IngestCommand: Command {
                     + FileFormat.allCases.flatMap(\.suffixes).joined(separator: ", ")
                     + ", each also with .gz or .zst; --format takes others")
         }
+        if let refusal = Self.refusal(of: GivenSearch.sharedIDs(files)) { throw UsageError(refusal) }
         let given = GivenFiles(files, startsOver: startsOver, tally: tally)
         let job = IngestJob(source: source, given: given, context: context)
         if isDryRun {
             let report = try await Lane(name: "ingest").run { try IngestTrial(source, given).run() }
             IngestRendering.show(report, tally.figures, source, asJSON: isJSON)
         } else {
+            try await IngestPause(context).check(source.name)
             let end = try await job.run()
             IngestRendering.show(tally.figures, end, source, asJSON: isJSON)
             try Self.check(end)
@@ -96,13 +98,34 @@ struct IngestCommand: Command {
         }
     }
 
+    /// Why a source takes no files; nil where it does.
+    static func refusal(of source: SourceDeclaration) -> String? {
+        guard source.connector.keepsPlaceInTopic else { return nil }
+        return
+            "--source \(source.name): its connector (\(source.connector.kind.rawValue)) keeps its place in the topic, which records of "
+            + "files would hide, so that events would be lost: declare a source of its own for the files (connector none)"
+    }
+
+    /// Why files may not be sent together; nil where they may.
+    private static func refusal(of shared: [(id: String, names: [String])]) -> String? {
+        guard let first = shared.first else { return nil }
+        let names = first.names.prefix(3).map(LogText.escaped).joined(separator: ", ")
+        return
+            "\(names)\(first.names.count > 3 ? " and others" : "") would all be the document \(LogText.escaped(first.id))"
+            + (shared.count > 1 ? ", and so with \(shared.count - 1) other ids" : "")
+            + ": give the folder above them, or ingest them into sources of their own"
+    }
+
     /// The source whose logic takes objects as files hold them.
     private func chosen(_ context: Context) throws -> SourceDeclaration {
-        let declared = try DeclaredSources.read(context.settings).only(
+        let all = try DeclaredSources.read(context.settings)
+        let named = all.sources.first { $0.name.text == source }
+        if let named, let refusal = Self.refusal(of: named) { throw UsageError(refusal) }
+        let declared = try all.only(
             source,
             where: { source in
                 guard case .document(let settings) = source.logic else { return false }
-                return settings.envelope == nil
+                return settings.envelope == nil && !source.connector.keepsPlaceInTopic
             }, else: "whose logic is `document`, without an envelope,", isStart: true
         ).sources
         guard let first = declared.first, declared.count == 1 else {

@@ -59,10 +59,12 @@ struct IngestJob {
         return ConnectorService(
             source: source.name.text, place: "files", configuration: configuration, metrics: context.metrics,
             logger: context.logger
-        ) { [given] in
+        ) { [given, isTerminal = context.isTerminal] in
             do {
                 return try GivenConnector(
-                    given, statePath: statePath, shape: shape, lineBytesMax: Self.documentBytesMax, outcome: outcome)
+                    given, statePath: statePath, shape: shape, lineBytesMax: Self.documentBytesMax,
+                    logsRefusals: !isTerminal,
+                    outcome: outcome)
             } catch {
                 // Waiting makes no state whole, and another run may take hours.
                 outcome.fail("\(error)")

@@ -22,6 +22,8 @@ enum IngestRendering {
             json.string("topic", source.topic)
             json.bool("dry_run", false)
             json.bool("complete", end == .complete)
+            json.integer("acknowledged", figures.acknowledged)
+            json.integer("left_out_before", figures.refusedBefore)
             json.figures(figures)
             json.endObject()
             return Output.write(json.bytes + [0x0A])
@@ -32,10 +34,24 @@ enum IngestRendering {
                 "nothing new: all \(figures.files) files were sent before; --from-beginning sends them again")
         } else {
             Output.line(
-                "\(figures.documents) documents of \(read) files sent to the topic \(source.topic)"
+                sent(figures, end, files: read, topic: source.topic)
                     + (figures.unchangedFiles > 0 ? "; in \(figures.unchangedFiles) files was nothing new" : ""))
         }
+        if figures.refusedBefore > 0 {
+            Output.line(
+                "\(figures.refusedBefore) lines or rows of the unchanged files were left out when they were read; --from-beginning "
+                    + "reads them again, such as after the source's declaration or --format was corrected")
+        }
         refusals(figures)
+    }
+
+    /// What was read has not arrived where the run ended early.
+    static func sent(_ figures: FileTally.Figures, _ end: IngestJob.End, files: Int, topic: String) -> String {
+        guard end != .complete else {
+            return "\(figures.acknowledged) documents of \(files) files sent to the topic \(topic)"
+        }
+        return
+            "\(figures.documents) documents of \(files) files read; of \(figures.acknowledged) the topic \(topic) is known to have them"
     }
 
     private static func refusals(_ figures: FileTally.Figures) {
@@ -68,6 +84,7 @@ enum IngestRendering {
             json.bool("dry_run", true)
             json.integer("indexed", report.indexed)
             json.integer("deleted", report.deleted)
+            json.counts("kept_out", report.leftOut)
             json.counts("quarantined", report.quarantined)
             json.counts("languages", report.languages)
             json.key("samples")
@@ -79,10 +96,13 @@ enum IngestRendering {
             return Output.write(json.bytes + [0x0A])
         }
         let quarantined = report.quarantined.values.reduce(0, +)
+        let keptOut = report.leftOut.values.reduce(0, +)
         Output.line(
             "\(figures.documents) documents of \(figures.files) files: \(report.indexed) would be indexed, \(quarantined) would go to "
-                + "quarantine; a dry run: nothing was sent")
+                + "quarantine" + (keptOut > 0 ? ", \(keptOut) would be kept out of the index by the logic" : "")
+                + "; a dry run: nothing was sent")
         if quarantined > 0 { Output.line("quarantine: " + counts(report.quarantined)) }
+        if keptOut > 0 { Output.line("kept out of the index: " + counts(report.leftOut)) }
         if report.deleted > 0 { Output.line("deleted: \(report.deleted)") }
         if !report.languages.isEmpty { Output.line("languages: " + counts(report.languages)) }
         refusals(figures)

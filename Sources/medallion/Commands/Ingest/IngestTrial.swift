@@ -15,7 +15,9 @@ struct IngestTrial {
         var indexed = 0
         /// By rule.
         var quarantined: [String: Int] = [:]
-        /// Documents that would be deleted.
+        /// What a stage keeps out of the index, by rule.
+        var leftOut: [String: Int] = [:]
+        /// Documents that would be deleted, because they say so.
         var deleted = 0
         /// Of those that would be indexed, by their codes.
         var languages: [String: Int] = [:]
@@ -78,11 +80,12 @@ struct IngestTrial {
 
     /// Takes what the logic made of a batch.
     private func collect(_ processor: inout RecordProcessor, into report: inout Report) throws {
+        var deletions = 0
         for entry in processor.gold {
             let line = Array(processor.generations[0].lines.gold[entry.line])
             let document = try line.withUnsafeBytes { bytes throws(RecordFormatError) in try GoldLine.decode(bytes) }
             guard document.operation == .put else {
-                report.deleted += 1
+                deletions += 1
                 continue
             }
             report.indexed += 1
@@ -92,6 +95,13 @@ struct IngestTrial {
         for (rule, count) in processor.generations[0].lines.rejects {
             report.quarantined[rule.rawValue, default: 0] += count
         }
+        var leftOut = 0
+        for (rule, count) in processor.generations[0].lines.rules where rule.declaration.severity == .leaveOut {
+            report.leftOut[rule.rawValue, default: 0] += count.count
+            leftOut += count.count
+        }
+        // Gold says of a document that a stage keeps out that it is not there.
+        report.deleted += max(0, deletions - leftOut)
         processor.removeLines()
     }
 }

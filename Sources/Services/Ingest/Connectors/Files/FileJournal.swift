@@ -15,6 +15,10 @@ struct FileProgress: Equatable, Sendable {
     /// Where the last line that was read begins, and its sum: a quick look whether a long file was only appended to.
     var lastLine: Int64 = 0
     var lastLineSum = ContentSum()
+    /// Where the last row begins, where it was taken without a line feed: it may have been caught in the midst of being written.
+    var openRow: OpenRow?
+    /// Lines or rows before ``offset`` that were left out.
+    var refusedCount = 0
     /// Line feeds before ``offset``, to name lines by; nil where a state has no word of them.
     var lineFeeds: Int64? = 0
     /// Whether all of the file was read, as ``facts`` describe it.
@@ -24,28 +28,55 @@ struct FileProgress: Equatable, Sendable {
     var isDoubtful = false
 }
 
+/// What was read before a row that was taken without a line feed.
+struct OpenRow: Equatable, Sendable {
+    /// Of everything before the row.
+    var sum: ContentSum
+    /// Line feeds before the row; nil where they were not counted.
+    var lineFeeds: Int64?
+}
+
+extension FileProgress {
+    /// Goes back to the beginning of the last row, which was taken without a line feed.
+    mutating func goBack(before row: OpenRow) {
+        (offset, sum, lineFeeds) = (lastLine, row.sum, row.lineFeeds)
+        // Nothing is known of the line before it: until there is another one, a look compares all.
+        (lastLine, lastLineSum, openRow) = (0, ContentSum(), nil)
+    }
+}
+
 /// The connector's durable memory: how far each file was acknowledged.
 ///
 /// A JSONL file. Its first line has an id that no other state ever had, so that event ids made with it are nobody else's; each
 /// further line says how far one file is, and the last one of a file counts. Lines are appended and made durable; from time to
 /// time the file is written anew. A torn last line, as a crash may leave it, is cut off.
 final class FileJournal {
-    private static let bytesMax = 1 << 29
     private static let format: Int64 = 1
     /// Lines that are superseded before the file is written anew.
     private static let staleLinesMax = 10_000
+    /// The share of ``bytesMax`` that the file may have before it is written anew for its size, and that it then may have.
+    private static let fullShare = 0.5
 
     /// 16 hexadecimal digits.
     private(set) var id = ""
     private(set) var files: [String: FileProgress] = [:]
     private var nextIncarnation: Int64 = 1
     private let path: String
+    /// A larger file is not read.
+    private let bytesMax: Int
+    /// Whether the oldest files that were read to their ends are forgotten where there is no room. A folder's may not be: they would
+    /// be found, and read again, at once.
+    private let forgetsOldest: Bool
+    /// How long the file was when it was written anew.
+    private var rewrittenLength = 0
     private var length = 0
     private var staleLines = 0
 
-    /// - Throws: `FileError`; ``FilesConnectorError`` where the file is damaged.
-    init(path: String) throws {
+    /// - Throws: `FileError`; ``FilesConnectorError`` where the file is damaged or too large.
+    init(path: String, bytesMax: Int, forgetsOldest: Bool) throws {
         self.path = path
+        self.bytesMax = bytesMax
+        self.forgetsOldest = forgetsOldest
         if Folder.exists(path) {
             try load()
         } else {
@@ -72,6 +103,15 @@ final class FileJournal {
             bytes += json.bytes
             bytes.append(0x0A)
         }
+        guard length + bytes.count <= bytesMax else {
+            let before = files
+            files.merge(changes) { $1 }
+            do { try rewrite() } catch {
+                files = before
+                throw error
+            }
+            return
+        }
         // At its own place, and nothing is left of what failed.
         let file = try File(path, .readWrite)
         if try file.size() > length { try file.truncate(to: length) }
@@ -81,7 +121,10 @@ final class FileJournal {
         for (name, progress) in changes {
             if files.updateValue(progress, forKey: name) != nil { staleLines += 1 }
         }
-        if staleLines > max(Self.staleLinesMax, files.count) { try rewrite() }
+        let isFull =
+            length > Int(Double(bytesMax) * Self.fullShare) && staleLines > 0
+            && length > rewrittenLength + rewrittenLength / 4
+        if isFull || staleLines > max(Self.staleLinesMax, files.count) { try rewrite() }
     }
 
     /// Forgets files, to make room for others.
@@ -91,6 +134,36 @@ final class FileJournal {
     }
 
     private func rewrite() throws {
+        var bytes = text()
+        if bytes.count > bytesMax, forgetsOldest {
+            forgetOldest(bytes.count)
+            bytes = text()
+        }
+        guard bytes.count <= bytesMax else {
+            throw FilesConnectorError(
+                "\(path) has no room for more files (\(bytesMax) bytes at most): give them in several sources, or move the "
+                    + "file away and every file is read again")
+        }
+        try File.replace(path, with: bytes)
+        length = bytes.count
+        rewrittenLength = length
+        staleLines = 0
+    }
+
+    /// Forgets files that were read to their ends, those first that were begun first, until half the room is free.
+    private func forgetOldest(_ bytes: Int) {
+        let perFile = max(1, bytes / max(1, files.count))
+        var left = (bytes - Int(Double(bytesMax) * Self.fullShare)) / perFile + 1
+        let complete = files.filter(\.value.isComplete).sorted { $0.value.incarnation < $1.value.incarnation }
+        for (name, _) in complete {
+            guard left > 0 else { return }
+            files[name] = nil
+            left -= 1
+        }
+    }
+
+    /// All of the file.
+    private func text() -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
         json.integer("format", Self.format)
@@ -104,13 +177,17 @@ final class FileJournal {
             bytes += json.bytes
             bytes.append(0x0A)
         }
-        try File.replace(path, with: bytes)
-        length = bytes.count
-        staleLines = 0
+        return bytes
     }
 
     private func load() throws {
-        let bytes = try File.contents(of: path, bytesMax: Self.bytesMax)
+        let size = try File(path, .read).size()
+        guard size <= bytesMax else {
+            throw FilesConnectorError(
+                "\(path) has \(size) bytes, and \(bytesMax) are read at most: move it away and every file is read again"
+            )
+        }
+        let bytes = try File.contents(of: path, bytesMax: bytesMax)
         let end = (bytes.lastIndex(of: 0x0A) ?? -1) + 1
         var number = 0
         for line in bytes[..<end].split(separator: 0x0A, omittingEmptySubsequences: false).dropLast() {
@@ -148,15 +225,23 @@ final class FileJournal {
             let size = value["size"]?.integer, let device = value["device"]?.string.flatMap({ UInt64($0) }),
             let node = value["node"]?.string.flatMap({ UInt64($0) }),
             let modified = value["modified_ns"]?.integer, let offset = value["offset"]?.integer,
-            let sum = ContentSum(value["sum"]), let lastLine = value["last_line"]?.integer,
-            let lastLineSum = ContentSum(value["last_line_sum"]), let isComplete = value["complete"]?.bool,
-            let isDoubtful = value["doubtful"]?.bool
+            let sum = ContentSum(value["sum"]), let isComplete = value["complete"]?.bool
         else { return false }
+        var openRow: OpenRow?
+        if let member = value["row_sum"] {
+            guard let sum = ContentSum(member) else { return false }
+            openRow = OpenRow(sum: sum, lineFeeds: value["row_line_feeds"]?.integer)
+        }
+        // One line that is all of the file needs no word of its own.
+        let lastLine = value["last_line"]?.integer ?? 0
+        guard let lastLineSum = value["last_line_sum"].map(ContentSum.init) ?? sum else { return false }
         let progress = FileProgress(
             incarnation: incarnation,
             facts: FileFacts(size: Int(size), device: device, node: node, modifiedNanoseconds: modified),
-            offset: offset, sum: sum, lastLine: lastLine, lastLineSum: lastLineSum,
-            lineFeeds: value["line_feeds"]?.integer, isComplete: isComplete, isDoubtful: isDoubtful)
+            offset: offset, sum: sum, lastLine: lastLine, lastLineSum: lastLineSum, openRow: openRow,
+            refusedCount: Int(clamping: value["left_out"]?.integer ?? 0),
+            lineFeeds: value["line_feeds"]?.integer, isComplete: isComplete,
+            isDoubtful: value["doubtful"]?.bool ?? false)
         if files.updateValue(progress, forKey: name) != nil { staleLines += 1 }
         nextIncarnation = max(nextIncarnation, incarnation + 1)
         return true
@@ -173,11 +258,16 @@ final class FileJournal {
         json.integer("modified_ns", progress.facts.modifiedNanoseconds)
         json.integer("offset", progress.offset)
         json.string("sum", progress.sum.text)
-        json.integer("last_line", progress.lastLine)
-        json.string("last_line_sum", progress.lastLineSum.text)
+        if progress.lastLine != 0 { json.integer("last_line", progress.lastLine) }
+        if progress.lastLineSum != progress.sum { json.string("last_line_sum", progress.lastLineSum.text) }
+        if let row = progress.openRow {
+            json.string("row_sum", row.sum.text)
+            if let lineFeeds = row.lineFeeds { json.integer("row_line_feeds", lineFeeds) }
+        }
         if let lineFeeds = progress.lineFeeds { json.integer("line_feeds", lineFeeds) }
         json.bool("complete", progress.isComplete)
-        json.bool("doubtful", progress.isDoubtful)
+        if progress.refusedCount > 0 { json.integer("left_out", progress.refusedCount) }
+        if progress.isDoubtful { json.bool("doubtful", true) }
         json.endObject()
     }
 }

@@ -14,7 +14,7 @@ final class FileLedger {
         let isSent: Bool
     }
 
-    private let statePath: String
+    private let openJournal: () throws -> FileJournal
     private var journal: FileJournal
     /// How far files were read.
     private(set) var read: [String: FileProgress]
@@ -31,9 +31,12 @@ final class FileLedger {
     private var openings = 0
 
     /// - Throws: `FileError`; ``FilesConnectorError`` where the state is damaged.
-    init(statePath: String) throws {
-        self.statePath = statePath
-        journal = try FileJournal(path: statePath)
+    init(_ options: FilesConnector.Options) throws {
+        openJournal = {
+            try FileJournal(
+                path: options.statePath, bytesMax: options.stateBytesMax, forgetsOldest: options.given != nil)
+        }
+        journal = try openJournal()
         read = journal.files
         resumed = Set(journal.files.filter { !$0.value.isComplete }.keys)
     }
@@ -44,6 +47,8 @@ final class FileLedger {
     var opening: Int { openings }
     /// Whether everything that was handed over has arrived.
     var isSettled: Bool { outstandingStart == outstanding.count }
+    /// Places that wait for an acknowledgement.
+    var outstandingCount: Int { outstanding.count - outstandingStart }
 
     /// Whether lines of the file may have been sent before this process began.
     func mayRepeat(_ path: String) -> Bool { resumed.contains(path) }
@@ -92,7 +97,13 @@ final class FileLedger {
     /// Notes a line that is handed over, or a place that comes behind those that are.
     func add(_ path: String, _ progress: FileProgress, opening: Int, isSent: Bool) {
         read[path] = progress
-        outstanding.append(Outstanding(path: path, progress: progress, opening: opening, isSent: isSent))
+        let entry = Outstanding(path: path, progress: progress, opening: opening, isSent: isSent)
+        // What is passed by while nothing arrives needs no room: the farthest place says all.
+        if !isSent, outstandingStart < outstanding.count, let last = outstanding.last, !last.isSent, last.path == path {
+            outstanding[outstanding.count - 1] = entry
+        } else {
+            outstanding.append(entry)
+        }
         if !isSent { passUnsent() }
     }
 
@@ -100,14 +111,21 @@ final class FileLedger {
     func finish(_ path: String) { resumed.remove(path) }
 
     /// Takes everything up to a place as arrived; a place that is not outstanding is passed by.
-    func acknowledge(incarnation: Int64, offset: Int64) {
+    ///
+    /// - Returns: how many lines that were handed over have arrived with it.
+    func acknowledge(incarnation: Int64, offset: Int64) -> Int {
         let index = outstanding[outstandingStart...].firstIndex {
             $0.isSent && $0.progress.incarnation == incarnation && $0.progress.offset == offset
         }
-        guard let index else { return }
-        for entry in outstanding[outstandingStart...index] { arrive(entry) }
+        guard let index else { return 0 }
+        var count = 0
+        for entry in outstanding[outstandingStart...index] {
+            arrive(entry)
+            if entry.isSent { count += 1 }
+        }
         outstandingStart = index + 1
         passUnsent()
+        return count
     }
 
     /// Makes durable what was opened and what is acknowledged. What fails is done with the next call.
@@ -120,7 +138,7 @@ final class FileLedger {
 
     /// Takes up what the journal says, as a new process would.
     func restart() throws {
-        journal = try FileJournal(path: statePath)
+        journal = try openJournal()
         read = journal.files
         resumed.formUnion(journal.files.filter { !$0.value.isComplete }.keys)
         (outstanding, outstandingStart, opened, unnoted, reopened) = ([], 0, [:], [:], [:])

@@ -17,6 +17,8 @@ final class FileReading {
     var isChecking: Bool
     /// Documents that were made of it since it was opened.
     var documentCount = 0
+    /// Lines or rows of it that were left out since then.
+    var refusalCount = 0
 
     init(
         path: String, kind: FileKind, reader: LineReader, documents: FileDocuments, progress: FileProgress,
@@ -42,6 +44,7 @@ final class FileReading {
         progress.offset = reader.lineStart
         progress.sum = reader.sum
         progress.lineFeeds = reader.lineFeeds
+        progress.openRow = nil
     }
 
     /// The piece that comes next, for people.

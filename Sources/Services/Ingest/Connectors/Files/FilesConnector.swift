@@ -21,6 +21,8 @@ package final class FilesConnector: BatchConnector {
         package var folder: String
         /// The file of the durable state.
         package var statePath: String
+        /// Of given files, the oldest are forgotten where it would be larger; of a folder nothing is read then.
+        package var stateBytesMax = 1 << 29
         package var pollMilliseconds = 2_000
         /// How long a file must be unchanged before its last line counts without a line feed.
         package var settleMilliseconds = 5_000
@@ -107,7 +109,7 @@ package final class FilesConnector: BatchConnector {
                     + "its end, or stop one of them")
         }
         self.lock = lock
-        ledger = try FileLedger(statePath: options.statePath)
+        ledger = try FileLedger(options)
         look = FolderLook(root: options.folder)
         for file in options.given?.files ?? [] { given[file.path] = file }
     }
@@ -262,9 +264,13 @@ package final class FilesConnector: BatchConnector {
     /// Whether everything that was handed over has arrived.
     package var isSettled: Bool { ledger.isSettled }
 
+    /// Places in files that wait for an acknowledgement: at most two for each line that was handed over, and one for each file.
+    package var outstandingCount: Int { ledger.outstandingCount }
+
     package func acknowledged(_ position: SourcePosition) throws {
         guard let (incarnation, offset) = Self.place(position) else { return }
-        ledger.acknowledge(incarnation: incarnation, offset: offset)
+        let count = ledger.acknowledge(incarnation: incarnation, offset: offset)
+        options.given?.tally.arrived(count)
         try ledger.note()
     }
 

@@ -15,6 +15,8 @@ extension FilesConnector {
 
     /// Bytes at a file's beginning that say whether it is text, and of a stream whether it is one that was read before.
     private static let headBytes = 4_096
+    /// Of each opening of a file, so many lines or rows that are left out have a line in the log; then their number has one.
+    private static let loggedPerFileMax = 20
 
     // MARK: Opening
 
@@ -24,7 +26,8 @@ extension FilesConnector {
             let reading = try opening(path)
             complaints[path] = nil
             if let reading { return .reading(reading) }
-            options.given?.tally.finished(bytes: given[path]?.bytes ?? 0, isUnchanged: true)
+            options.given?.tally.finished(
+                bytes: given[path]?.bytes ?? 0, isUnchanged: true, refusedBefore: ledger.read[path]?.refusedCount ?? 0)
             return .nothing
         } catch let error as FileError where error.isNotFound && options.given == nil {
             // It went meanwhile.
@@ -56,7 +59,8 @@ extension FilesConnector {
         let isReplaced = try grewLong && !FileReading.hasLastLine(known, reader.file)
         guard !isShorter, !isReplaced else { return begin(path, kind, reader, facts) }
         var documents = documents(path, kind, facts)
-        if known.offset > 0 { try takeHeader(reader, &documents) }
+        // A file has what it has.
+        if known.offset > 0 { _ = try takeHeader(reader, &documents) }
         let isTrusted = isPlain && !kind.format.isWhole && (known.facts == facts || grewLong)
         if isTrusted { reader.resume(at: known.offset, sum: known.sum, lineFeeds: known.lineFeeds) }
         return FileReading(
@@ -94,13 +98,21 @@ extension FilesConnector {
     }
 
     /// Reads the names of columns of a file that is not read from its beginning.
-    private func takeHeader(_ reader: LineReader, _ documents: inout FileDocuments) throws {
-        guard documents.wantsHeader else { return }
-        guard let row = try reader.nextRow(bytesMax: options.lineBytesMax) else {
+    ///
+    /// - Returns: false where they have not come in yet.
+    private func takeHeader(_ reader: LineReader, _ documents: inout FileDocuments) throws -> Bool {
+        guard documents.wantsHeader else { return true }
+        switch try reader.nextRow(bytesMax: options.lineBytesMax) {
+        case .row(let row):
+            _ = try documents.take(Self.plain(row, isFirst: true))
+            return true
+        case .later: return false
+        case .malformed: throw Self.wrongQuote
+        case .endless:
             throw FileFault(
-                .header, "its first row, which names the members, is longer than \(options.lineBytesMax) bytes")
+                .header,
+                "its first row, which names the members, has no end, or is longer than \(options.lineBytesMax) bytes")
         }
-        _ = try documents.take(Self.plain(row, isFirst: true))
     }
 
     /// Standard input: known again by its first bytes.
@@ -125,7 +137,7 @@ extension FilesConnector {
             return .reading(begin(file.path, file.kind, reader, facts))
         }
         var documents = documents(file.path, file.kind, facts)
-        if known.offset > 0 { try takeHeader(reader, &documents) }
+        guard try known.offset == 0 || takeHeader(reader, &documents) else { return .later }
         return .reading(
             FileReading(
                 path: file.path, kind: file.kind, reader: reader, documents: documents,
@@ -141,6 +153,7 @@ extension FilesConnector {
     func advance(_ reading: FileReading, _ batch: inout SourceBatch, _ bytes: inout Int) -> Bool {
         do {
             if reading.isChecking { return try check(reading) }
+            if reading.progress.openRow != nil, try readsRowAgain(reading) { return true }
             let bytesMax = reading.kind.format.isWhole ? WholeDocument.bytesMax : options.lineBytesMax
             switch try reading.reader.next(lineBytesMax: bytesMax) {
             case .more: return false
@@ -158,17 +171,16 @@ extension FilesConnector {
                     return true
                 }
                 try finish(reading, &batch)
-                close(reading)
+                close(reading, &batch)
             }
         } catch {
-            close(reading, hasFailed: true)
+            close(reading, &batch, hasFailed: true)
             // Of a file that is written while it is read nothing is to be said: the next look finds that it changed.
             guard reading.isUnchanged || options.given != nil else { return true }
             if (error as? FileError)?.isRetriable != true {
                 waiting[reading.path] = (reading.facts, true)
-                complain(
-                    reading.path, Self.words(of: error) + "; it is read on when it has changed", Self.rule(of: error),
-                    &batch)
+                let advice = options.given == nil ? "it is read on when it has changed" : "the next run reads on"
+                complain(reading.path, Self.words(of: error) + "; \(advice)", Self.rule(of: error), &batch)
             } else {
                 complain(reading.path, Self.words(of: error), Self.rule(of: error), &batch)
             }
@@ -179,8 +191,12 @@ extension FilesConnector {
     private static let wrongQuote = FileFault(
         .quote, "has a quote that is not closed, or stands where none may (RFC 4180)")
 
-    private func close(_ reading: FileReading, hasFailed: Bool = false) {
+    private func close(_ reading: FileReading, _ batch: inout SourceBatch, hasFailed: Bool = false) {
         self.reading = nil
+        let unlogged = reading.refusalCount - Self.loggedPerFileMax
+        if unlogged > 0 {
+            batch.remarks.append("\(shown(reading.path)): \(unlogged) more of its lines or rows were left out")
+        }
         guard let tally = options.given?.tally else { return }
         let isUnchanged = !hasFailed && reading.documentCount == 0 && !begun.contains(reading.path)
         tally.finished(bytes: reading.reader.rawOffset, isUnchanged: isUnchanged)
@@ -205,6 +221,33 @@ extension FilesConnector {
         return true
     }
 
+    /// Whether the last row was caught in the midst of being written: then it is read again from its beginning.
+    private func readsRowAgain(_ reading: FileReading) throws -> Bool {
+        // A stream cannot go back.
+        guard let row = reading.progress.openRow, !reading.reader.isStream,
+            let next = try reading.reader.head(1)?.first, next != 0x0A, next != 0x0D
+        else { return false }
+        let reader = try LineReader(
+            path: options.folder + "/" + reading.path, packing: reading.kind.packing, cut: reading.kind.cut)
+        guard reading.progress.lastLine > 0 else {
+            // It is the row of names.
+            self.reading = begin(reading.path, reading.kind, reader, try reader.file.facts())
+            return true
+        }
+        var progress = reading.progress
+        progress.goBack(before: row)
+        let again = FileReading(
+            path: reading.path, kind: reading.kind, reader: reader, documents: reading.documents, progress: progress,
+            facts: reading.facts, opening: reading.opening, isChecking: true)
+        if reading.kind.packing == .none {
+            reader.resume(at: progress.offset, sum: progress.sum, lineFeeds: progress.lineFeeds)
+            again.isChecking = false
+        }
+        ledger.pass(reading.path, progress)
+        self.reading = again
+        return true
+    }
+
     private func refuseLine(_ reading: FileReading, _ batch: inout SourceBatch) {
         let advice = options.given == nil ? "cut the document, or raise line_bytes_max" : "cut the document"
         refuse(
@@ -214,8 +257,12 @@ extension FilesConnector {
 
     /// Leaves out the piece that was read.
     private func refuse(_ reading: FileReading, _ fault: FileFault, _ batch: inout SourceBatch) {
+        reading.refusalCount += 1
+        reading.progress.refusedCount += 1
         batch.refusals.append(
-            SourceRefusal(place: reading.place(shown(reading.path)), reason: fault.description, rule: fault.rule))
+            SourceRefusal(
+                place: reading.place(shown(reading.path)), reason: fault.description, rule: fault.rule,
+                isLogged: reading.refusalCount <= Self.loggedPerFileMax))
         reading.passLine()
         remember(reading, isSent: false)
     }
@@ -265,7 +312,7 @@ extension FilesConnector {
         remember(reading, isSent: true)
         batch.events.append(
             SourceEvent(
-                value: value, key: facts?.key, eventID: eventID(value, reading.progress.incarnation, begin),
+                value: value, key: facts?.key, eventID: eventID(value, reading, begin),
                 mayRepeat: ledger.mayRepeat(reading.path), position: Self.position(reading.progress)))
     }
 
@@ -275,10 +322,14 @@ extension FilesConnector {
         ledger.pass(reading.path, reading.progress)
     }
 
-    private func eventID(_ line: [UInt8], _ incarnation: Int64, _ offset: Int64) -> [UInt8] {
-        var sum = ContentSum()
-        line.withUnsafeBytes { sum.add($0) }
-        return Array("\(ledger.id)-\(incarnation)-\(offset)-\(String(sum.high, radix: 16))".utf8)
+    private func eventID(_ value: [UInt8], _ reading: FileReading, _ offset: Int64) -> [UInt8] {
+        // A file that is one document is the same after a touch, although its time stands in the value.
+        var sum = reading.reader.sum
+        if !reading.kind.format.isWhole {
+            sum = ContentSum()
+            value.withUnsafeBytes { sum.add($0) }
+        }
+        return Array("\(ledger.id)-\(reading.progress.incarnation)-\(offset)-\(String(sum.high, radix: 16))".utf8)
     }
 
     // MARK: The end
@@ -290,8 +341,10 @@ extension FilesConnector {
         if !reader.isAtWholeEnd {
             let isSettled = isSettled(reading.facts, now: now)
             if isSettled, let rest = reader.rest(), reading.kind.format != .jsonLines || scan.scan(rest) != nil {
+                let row = OpenRow(sum: reading.progress.sum, lineFeeds: reading.progress.lineFeeds)
                 reader.takeRest()
                 try take(rest, reading, &batch)
+                if reading.kind.format == .csv { reading.progress.openRow = row }
             } else {
                 if isSettled {
                     complain(

@@ -3,25 +3,6 @@ import Glibc
 import Gzip
 import Zstd
 
-/// What was read of a file so far in 16 bytes, whose making can be interrupted and gone on with later.
-///
-/// Two FNV-1a sums with different primes (http://www.isthe.com/chongo/tech/comp/fnv/). It tells whether a file still begins as it did; it
-/// is no protection against somebody who writes files to meet it.
-struct ContentSum: Equatable, Sendable {
-    var high: UInt64 = 0xCBF2_9CE4_8422_2325
-    var low: UInt64 = 0x9E37_79B9_7F4A_7C15
-
-    mutating func add(_ bytes: UnsafeRawBufferPointer) {
-        var (high, low) = (high, low)
-        for byte in bytes {
-            high = (high ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
-            low = (low ^ UInt64(byte)) &* 0x9E37_79B9_7F4A_7C55
-            low ^= low >> 29
-        }
-        (self.high, self.low) = (high, low)
-    }
-}
-
 /// Reads a file piece by piece, unpacked, in constant memory. Offsets count unpacked bytes. Confined to one lane.
 final class LineReader {
     /// Where a piece ends.
@@ -47,7 +28,24 @@ final class LineReader {
         case end
     }
 
+    /// The row that ``nextRow(bytesMax:)`` finds.
+    enum NextRow {
+        case row([UInt8])
+        /// It is longer than allowed, or is not at its end at the file's.
+        case endless
+        /// Its quotes are wrong.
+        case malformed
+        /// It has not come in yet.
+        case later
+    }
+
     private static let chunkBytes = 1 << 18
+    /// Bytes that may be looked through in vain for the ends of quotes before the search is cut short, and the least that it is
+    /// cut to. Without these a file of lines that each open a quote is looked through as often as it has lines.
+    private static let vainBytesMax = 32 << 20
+    private static let lookAheadBytesMin = 1 << 10
+    /// So much may be looked through in vain for each byte that is read.
+    private static let vainRatio = 4
     /// Bytes that one call passes by at most.
     private static let passedBytesMax = 1 << 23
     /// Beyond this many unpacked bytes a packed file may not be more than so many times as large as packed.
@@ -74,6 +72,8 @@ final class LineReader {
     private var start = 0
     private var searched = 0
     private var isPassing = false
+    /// Of ``vainBytesMax``, what is left.
+    private var vainBytesLeft = LineReader.vainBytesMax
 
     /// Where the line begins that comes next.
     private(set) var lineStart: Int64 = 0
@@ -137,11 +137,24 @@ final class LineReader {
 
     /// The row that comes next without its line feed, without reading it.
     ///
-    /// - Returns: nil where it is longer than allowed, or has not come in yet.
-    func nextRow(bytesMax: Int) throws -> [UInt8]? {
+    func nextRow(bytesMax: Int) throws -> NextRow {
         while true {
-            if case .whole(let end) = row() { return Array(buffer[start..<end]) }
-            guard buffer.count - start <= bytesMax, case .bytes = try fill() else { return nil }
+            switch row() {
+            case .whole(let end): return .row(Array(buffer[start..<end]))
+            case .malformed: return .malformed
+            case .unfinished: break
+            }
+            guard buffer.count - start <= bytesMax else { return .endless }
+            switch try fill() {
+            case .bytes: continue
+            case .nothingYet: return .later
+            case .end:
+                // The row of a file that has no other, and no line feed.
+                if case .unfinished(hasOpenQuote: false) = row(), start < buffer.count {
+                    return .row(Array(buffer[start...]))
+                }
+                return .endless
+            }
         }
     }
 
@@ -203,7 +216,8 @@ final class LineReader {
         case .rows where !isPassing:
             switch row() {
             case .whole(let end): return take(to: end, lineBytesMax)
-            case .malformed(let end):
+            case .malformed(let end, let seen):
+                vainBytesLeft = max(0, vainBytesLeft - (seen - end))
                 _ = take(to: end, lineBytesMax)
                 return .malformed
             case .unfinished: return nil
@@ -216,7 +230,10 @@ final class LineReader {
     private func row() -> CSVRows.Row {
         // A mark at the file's beginning may stand before a quote.
         let hasMark = lineStart == 0 && buffer[start...].starts(with: [0xEF, 0xBB, 0xBF])
-        return buffer.withUnsafeBufferPointer { CSVRows.row($0, from: start + (hasMark ? 3 : 0)) }
+        let lookAhead = max(Self.lookAheadBytesMin, vainBytesLeft)
+        return buffer.withUnsafeBufferPointer {
+            CSVRows.row($0, from: start + (hasMark ? 3 : 0), lookAheadBytes: lookAhead)
+        }
     }
 
     /// Passes by the first line of a row whose quote nothing closes, neither in the file nor in as many bytes as a row may
@@ -227,6 +244,7 @@ final class LineReader {
         guard cut == .rows, !isPassing, case .unfinished(hasOpenQuote: true) = row() else { return false }
         searched = start
         guard let end = lineFeed() else { return false }
+        vainBytesLeft = max(0, vainBytesLeft - (buffer.count - end))
         _ = take(to: end, .max - 8)
         return true
     }
@@ -288,26 +306,17 @@ final class LineReader {
         return found
     }
 
-    private static func lineFeeds(in bytes: UnsafeRawBufferPointer) -> Int64 {
-        guard let base = bytes.baseAddress else { return 0 }
-        var (count, place) = (Int64(0), 0)
-        while place < bytes.count, let found = memchr(base + place, 0x0A, bytes.count - place) {
-            count += 1
-            place = UnsafeRawPointer(found) - base + 1
-        }
-        return count
-    }
-
     private func consume(_ count: Int) {
         guard count > 0 else { return }
         buffer.withUnsafeBytes { bytes in
             let taken = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
             sum.add(taken)
             if packing == .none { lineSum.add(taken) }
-            passedLineFeeds += Self.lineFeeds(in: taken)
+            passedLineFeeds += taken.lineFeedCount
         }
         start += count
         offset += Int64(count)
+        vainBytesLeft = min(Self.vainBytesMax, vainBytesLeft + min(count, Self.vainBytesMax) * Self.vainRatio)
         searched = max(searched, start)
     }
 
@@ -386,11 +395,4 @@ final class LineReader {
         zstd?.withPiece(count) { buffer.append(contentsOf: $0) }
         holdsMore = count == zstd?.pieceBytes
     }
-}
-
-/// A folder, a file or a state that the connector cannot use: what, and what next.
-package struct FilesConnectorError: Error, CustomStringConvertible {
-    package let description: String
-
-    package init(_ description: String) { self.description = description }
 }
