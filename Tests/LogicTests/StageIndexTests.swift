@@ -1,3 +1,4 @@
+import Bytes
 import JSONScan
 import PlatformTesting
 import Records
