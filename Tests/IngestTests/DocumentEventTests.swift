@@ -10,11 +10,13 @@ import Testing
 @Suite struct DocumentEventTests {
     private static func path(_ text: String) throws -> FieldPath { try #require(FieldPath(text)) }
 
-    private static func scan(eventID: String? = nil, time: String? = nil, key: String? = nil) throws
-        -> DocumentEventScan
-    {
+    private static func scan(
+        eventID: String? = nil, time: String? = nil, key: String? = nil, id: String = "page_id",
+        version: String? = nil
+    ) throws -> DocumentEventScan {
         let mapping = DocumentMapping(
-            id: try path("page_id"), texts: [try path("comment")], time: try path("rev_timestamp"),
+            id: try path(id), version: try version.map { try path($0) }, texts: [try path("comment")],
+            time: try path("rev_timestamp"),
             deleted: try path("deleted"))
         return try DocumentEventScan(
             ServerSentEventsDeclaration(
@@ -36,7 +38,7 @@ import Testing
     private static func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
 
     private static let whole =
-        #"{"page_id":7,"page_title":"A","rev_timestamp":"2026-01-02T03:04:05Z","meta":{"id":"m-1","dt":"2026-01-02T03:04:06Z"}}"#
+        #"{"page_id":7,"page_title":"A","rev_timestamp":"2026-01-02T03:04:05Z","meta":{"stream":"s","id":"m-1","dt":"2026-01-02T03:04:06Z"}}"#
 
     @Test func unlessItIsDeclaredWikimediasPlacesHold() throws {
         let found = try #require(try Self.facts("id: 9\ndata: \(Self.whole)\n\n", try Self.scan()).first)
@@ -53,11 +55,34 @@ import Testing
         let stream =
             "id: 5\ndata: {\"page_id\":1}\n\ndata: {\"page_id\":2}\n\nid: 5\ndata: {\"page_id\":1}\n\nid\ndata: {}\n\n"
         let found = try Self.facts(stream, try Self.scan())
-        #expect(found.map { Self.text($0.eventID) } == ["5", "", "5", ""])
-        let long = "id: \(String(repeating: "9", count: 256))\ndata: {}\n\n"
+        let ids = found.map { String(decoding: $0.eventID, as: UTF8.self) }
+        #expect(ids[0].hasPrefix("5/") && ids[0].utf8.count == 34 && ids[2] == ids[0])
+        #expect(ids[1] == "" && ids[3] == "")
+        // Events of one transaction, to which a server gives one id.
+        let both = try Self.facts(
+            "id: 5\ndata: {\"page_id\":1}\n\nid: 5\ndata: {\"page_id\":2}\n\n", try Self.scan())
+        #expect(both[0].eventID != both[1].eventID && both.allSatisfy { !$0.eventID.isEmpty })
+        let long = "id: \(String(repeating: "9", count: 223))\ndata: {}\n\n"
         #expect(try Self.facts(long, try Self.scan()).first?.eventID == [])
         // Where a place is declared, nothing stands in for it.
         #expect(try Self.facts(stream, try Self.scan(eventID: "meta.id")).allSatisfy { $0.eventID.isEmpty })
+    }
+
+    /// Another stream's `meta.id` may be what an event is about, and the second one about it is no copy of the first.
+    @Test func whatAnEventIsAboutIsNoIDOfIt() throws {
+        let stream = (1...2).map { #"data: {"meta":{"id":"article-1"},"rev":\#($0)}"# + "\n\n" }.joined()
+        for id in ["meta.id", "page_id"] {
+            let found = try Self.facts(stream, try Self.scan(id: id))
+            #expect(found.count == 2 && found.allSatisfy { $0.eventID.isEmpty })
+        }
+        // Versions tell that the place is a document's, whatever else the event has.
+        let wikimedias = stream.replacing(#""id":"#, with: #""stream":"s","id":"#)
+        let versions = try Self.scan(id: "meta.id", version: "rev")
+        #expect(try Self.facts(wikimedias, versions).allSatisfy { $0.eventID.isEmpty })
+        #expect(
+            try Self.facts(wikimedias, try Self.scan(id: "meta.id")).map { Self.text($0.eventID) } == [
+                "article-1", "article-1",
+            ])
     }
 
     /// The stream job judges them, with their bytes; here they only lack what they do not tell.
@@ -86,7 +111,7 @@ import Testing
         #expect(try scene.content().ids == Array(1...40))
         for record in try scene.content().records {
             let number = try #require(record.headers["sse_id"].flatMap { Int($0) })
-            #expect(record.headers["event_id"] == "\(number)" && record.key == "T\(number % 17)")
+            #expect(record.headers["event_id"]?.hasPrefix("\(number)/") == true && record.key == "T\(number % 17)")
             #expect(record.value == ScriptedSource.payload(number))
         }
     }

@@ -66,7 +66,7 @@ import Testing
         #expect(!Self.take(&window, "a", "old", 1, version: 3))
         #expect(!Self.take(&window, "b", "old", 2, version: 1), "a never had that text in the end")
         #expect(Self.take(&window, "c", "new", 3, version: 4))
-        #expect(Self.take(&window, "c", "new", 4, version: 4), "the same version is judged as it was")
+        #expect(Self.take(&window, "c", "new", 4, version: 4), "the same version is judged again")
         window.remove(id: Array("a".utf8), version: 8, offset: 5)
         #expect(Self.take(&window, "d", "new", 6, version: 1))
         window.removeAll(below: 10, offset: 7)
@@ -96,9 +96,39 @@ import Testing
         #expect(window.count == 2_000)
     }
 
+    /// What is left out takes away lower versions alone, as its line in Gold says.
+    @Test func aVersionThatWasLeftOutComesBackWhenTheOtherIsGone() {
+        var window = NearDuplicateWindow(.init(offsets: 100, distance: 0))
+        #expect(!Self.take(&window, "a", "A kettle", 0, version: 1))
+        #expect(Self.take(&window, "b", "A kettle", 1, version: 5))
+        window.remove(id: Array("a".utf8), version: 2, offset: 2)
+        #expect(!Self.take(&window, "b", "A kettle", 3, version: 4), "older than what was left out")
+        #expect(window.count == 0)
+        #expect(!Self.take(&window, "b", "A kettle", 4, version: 5))
+        #expect(window.count == 1)
+        window.remove(id: Array("b".utf8), version: 5, offset: 5)
+        #expect(!Self.take(&window, "b", "A kettle", 6, version: 5), "a deletion holds for its version")
+        #expect(window.count == 0)
+    }
+
+    @Test func ofEqualVersionsTheLaterRecordCounts() {
+        var window = NearDuplicateWindow(.init(offsets: 100, distance: 0))
+        #expect(!Self.take(&window, "a", "A kettle", 0, version: 5))
+        #expect(!Self.take(&window, "a", "A lamp", 1, version: 5))
+        #expect(!Self.take(&window, "b", "A kettle", 2, version: 1), "nobody has the text any more")
+        #expect(Self.take(&window, "c", "A lamp", 3, version: 1))
+        // Left out at its own version, by a stage or by the window, a document keeps what is shown of that version.
+        #expect(Self.take(&window, "a", "A kettle", 4, version: 5))
+        window.leaveOut(id: Array("a".utf8), version: 5, offset: 5)
+        #expect(Self.take(&window, "c", "A lamp", 6, version: 2))
+        window.leaveOut(id: Array("a".utf8), version: 6, offset: 7)
+        #expect(!Self.take(&window, "c", "A lamp", 8, version: 2))
+    }
+
     private struct Step {
         var id: String
         var version: Int64
+        /// Nil where it is deleted, empty where it is left out for another reason.
         var text: String?
         var offset: Int64
         var milliseconds: Int64
@@ -107,17 +137,21 @@ import Testing
     private static func steps(_ seed: UInt64) -> [Step] {
         var random = SeededGenerator(seed: seed)
         var offset: Int64 = 0
+        let texts: [String?] = [nil, nil, ""] + (0..<18).map { "text \($0 % 12)" }
         return (0..<400).map { number in
             offset += Int64.random(in: 1...3, using: &random)
             return Step(
                 id: "d\(Int.random(in: 0..<25, using: &random))", version: Int64.random(in: 1...60, using: &random),
-                text: Int.random(in: 0..<8, using: &random) == 0
-                    ? nil : "text \(Int.random(in: 0..<12, using: &random))",
+                text: texts[Int.random(in: 0..<texts.count, using: &random)],
                 offset: offset, milliseconds: Int64(number) * 10 + Int64.random(in: -30...30, using: &random))
         }
     }
 
     private static func run(_ window: inout NearDuplicateWindow, _ step: Step) -> Bool {
+        if let text = step.text, text.isEmpty {
+            window.leaveOut(id: Array(step.id.utf8), version: step.version, offset: step.offset)
+            return false
+        }
         if let text = step.text {
             return take(&window, step.id, text, step.offset, version: step.version, milliseconds: step.milliseconds)
         }
@@ -127,26 +161,42 @@ import Testing
 
     /// What the words of ``NearDuplicateWindow`` say, looked up one by one.
     private struct Model {
+        struct Shown {
+            let version: Int64
+            let text: String
+            let milliseconds: Int64
+        }
+
         let limits: NearDuplicateWindow.Limits
         var block: Int64 = -1
-        var known: [String: (version: Int64, text: String?, milliseconds: Int64, wasLeftOut: Bool)] = [:]
+        var shown: [String: Shown] = [:]
+        var gone: [String: Int64] = [:]
 
         mutating func run(_ step: Step) -> Bool {
             if step.offset / limits.offsets != block {
                 block = step.offset / limits.offsets
-                known = [:]
+                (shown, gone) = ([:], [:])
             }
-            if let before = known[step.id], step.version <= before.version {
-                return step.text != nil && step.version == before.version && before.wasLeftOut
+            guard let text = step.text, !text.isEmpty else {
+                hide(step.id, upTo: step.text == nil ? step.version : step.version - 1)
+                return false
             }
-            let isLeftOut =
-                step.text != nil
-                && known.contains { id, other in
-                    id != step.id && other.text == step.text
-                        && step.milliseconds - other.milliseconds <= limits.milliseconds
-                }
-            known[step.id] = (step.version, isLeftOut ? nil : step.text, step.milliseconds, isLeftOut)
+            if let gone = gone[step.id], step.version <= gone { return false }
+            if let shown = shown[step.id], step.version < shown.version { return false }
+            let isLeftOut = shown.contains { id, other in
+                id != step.id && other.text == text && step.milliseconds - other.milliseconds <= limits.milliseconds
+            }
+            if isLeftOut {
+                hide(step.id, upTo: step.version - 1)
+            } else {
+                shown[step.id] = Shown(version: step.version, text: text, milliseconds: step.milliseconds)
+            }
             return isLeftOut
+        }
+
+        private mutating func hide(_ id: String, upTo version: Int64) {
+            gone[id] = max(gone[id] ?? version, version)
+            if let shown = shown[id], shown.version <= version { self.shown[id] = nil }
         }
     }
 

@@ -123,6 +123,10 @@ enum Declarations {
         file(source(connector: #"{"type":"sse","url":"https://h/s"}"#)),
         file(
             source(
+                connector: #"{"type":"sse","url":"https://h/s","event_id":"meta.id"}"#,
+                logic: logic(#"{"id":"meta.id","text":"b"}"#))),
+        file(
+            source(
                 connector: #"{"type":"none"}"#,
                 logic:
                     #"{"type":"recent_change","text_characters_min":5,"near_duplicates_offsets":9,"near_duplicates_distance":1,"reputation":0.25}"#
@@ -340,6 +344,13 @@ enum Declarations {
             "sources[1].collection"
         ),
         (file(source(String(repeating: "a", count: 248))), "sources[0]"),
+        (
+            file(
+                source(
+                    connector: #"{"type":"sse","url":"http://h","event_id":"meta.id"}"#,
+                    logic: logic(#"{"id":"meta.id","version":"rev","text":"b"}"#))),
+            "sources[0]"
+        ),
         (
             file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","template":"{x}"}"#)),
             "sources[0].logic.template"

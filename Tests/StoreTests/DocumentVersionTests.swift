@@ -53,6 +53,8 @@ import Testing
         arguments: [
             ([Step.put(1), .put(2), .delete(3)], nil), ([.put(1), .delete(2), .put(3), .delete(1)], "v3"),
             ([.put(2), .delete(2)], nil), ([.delete(4), .put(1), .put(5), .put(3)], "v5"),
+            // As of documents that a stage left out at version 5 and at version 1.
+            ([.put(4), .delete(4), .put(5)], "v5"), ([.delete(0), .put(1)], "v1"),
         ] as [([Step], String?)])
     func theHighestVersionCounts(steps: [Step], wanted: String?) throws {
         let fixture = try IndexFixture()

@@ -216,6 +216,40 @@ import Testing
             try fixture.replayed("lake", generation, from: 30, to: end) == fixture.held("lake", 1, from: 30, to: end))
     }
 
+    /// The window of a running job lets go of what was erased, so that it makes what a replay makes.
+    @Test func whatWasErasedHidesNothing() async throws {
+        let fixture = try StreamFixture()
+        let layout = fixture.layout("lake")
+        let sources = [fixture.source(0), fixture.source(1)]
+        func produce(_ ids: [String], user: String) throws {
+            try fixture.produce(
+                ids.map { Array(change(id: $0, ["user": Self.quoted(user), "comment": #""A kettle of tin""#]).utf8) })
+        }
+        let reader = LakeReader(layout: layout)
+        func wait(until end: Int64) async throws {
+            try await waitUntil { try sources.allSatisfy { try reader.committedRange($0)?.end ?? 0 >= end } }
+        }
+        try produce(["first-0", "first-1"], user: Self.user)
+        let stop = StopSignal()
+        let job = try fixture.job(
+            lake: "lake", template: "{comment}", stages: DocumentStages(nearDuplicates: .init(offsets: 1_000)))
+        async let running: Void = job.run(stop: stop)
+        try await wait(until: 1)
+        let erasure = try Self.erasure(.user, Self.user)
+        try begin(erasure, layout, sources)
+        try await waitUntil { try ErasureLog(layout: layout).read().first?.isFound == true }
+        try produce(["second-0", "second-1"], user: "another")
+        try produce(["third-0", "third-1"], user: "a third one")
+        try await wait(until: 3)
+        stop.request()
+        try await running
+        let gold = try fixture.lines("lake", .gold, generation: 1)
+        #expect(gold.count == 2 && gold.allSatisfy { $0.contains("second-") })
+        let generation = try #require(try GenerationLog(layout: layout).active())
+        #expect(try fixture.replayed("lake", generation, from: 0, to: 3) == fixture.held("lake", 1, from: 0, to: 3))
+        #expect(try fixture.replayed("lake", generation, from: 2, to: 3) == fixture.held("lake", 1, from: 2, to: 3))
+    }
+
     /// Who asked for it was killed: the next start of the stream job does all of it.
     @Test func theNextStartFinishesIt() async throws {
         let fixture = try StreamFixture()

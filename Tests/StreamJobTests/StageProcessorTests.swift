@@ -8,8 +8,11 @@ import Testing
 
 /// What becomes of a document can hang on the texts of earlier ones; a start and a replay find out the same.
 @Suite struct StageProcessorTests {
-    private static func settings(_ stages: DocumentStages, window: DuplicateWindow.Limits) throws -> LogicSettings {
+    private static func settings(
+        _ stages: DocumentStages, window: DuplicateWindow.Limits, hasVersions: Bool = false
+    ) throws -> LogicSettings {
         var settings = try DocumentSource.settings(window: window)
+        if hasVersions { settings.mapping.version = FieldPath("rev") }
         settings.stages = stages
         return .document(settings)
     }
@@ -35,7 +38,9 @@ import Testing
                 case 4: nil
                 default: DocumentSource.document(id, text: text)
                 }
-            let event = Event(eventID: "e\(number)", json: json)
+            let version = 1 + number / 4 + Int.random(in: 0..<6, using: &random)
+            let event = Event(
+                eventID: "e\(number)", json: json?.replacing(#"{"id":"#, with: #"{"rev":\#(version),"id":"#))
             events.append(event)
             if Int.random(in: 0..<6, using: &random) == 0, let again = events.randomElement(using: &random) {
                 events.append(again)
@@ -61,7 +66,7 @@ import Testing
             DocumentStages(
                 textCharactersMin: 3,
                 nearDuplicates: .init(offsets: 37, milliseconds: 25_000, distance: Int(seed % 4))),
-            window: DuplicateWindow.Limits(offsets: seed % 2 == 0 ? 10 : 60))
+            window: DuplicateWindow.Limits(offsets: seed % 2 == 0 ? 10 : 60), hasVersions: seed % 3 == 0)
         let events = Self.events(seed)
         var whole = try ProcessorDriver([logic])
         let expected = try events.map { try Self.feed(&whole, $0) }
@@ -103,6 +108,30 @@ import Testing
         #expect(third && processor.windowOffsets == 250)
         processor.remove(3)
         #expect(processor.windowOffsets == 100)
+    }
+
+    /// What was erased hides nothing, in a running job as little as after a start.
+    @Test func textsAreForgottenAndReadAgain() throws {
+        let logic = try Self.settings(
+            DocumentStages(nearDuplicates: .init(offsets: 1_000, distance: 0)), window: DuplicateWindow.Limits())
+        var driver = try ProcessorDriver([logic])
+        let events = [("1", "a", "A kettle"), ("2", "b", "A lamp"), ("3", "c", "A kettle"), ("4", "d", "A lamp")].map {
+            Event(eventID: $0, json: DocumentSource.document($1, text: $2))
+        }
+        let lines = try events[..<2].map { try Self.feed(&driver, $0) }
+        let bronze = try lines.map { try #require(BronzeLine.read($0[3].dropLast())) }
+        let hasTexts = driver.processor.hasTexts
+        #expect(hasTexts)
+        driver.processor.forgetTexts()
+        driver.processor.warmTexts(
+            BronzeRecord(
+                offset: 0, timestampMilliseconds: bronze[0].timestampMilliseconds, value: nil, erasure: "e-0"))
+        driver.processor.warmTexts(bronze[1])
+        let found = try events[2...].map { String(decoding: try Self.feed(&driver, $0)[1], as: UTF8.self) }
+        #expect(found[0].contains(#""operation":"put""#) && found[1].contains("near_duplicate"))
+        // The event ids are known as before.
+        let again = try Self.feed(&driver, events[0])
+        #expect(again[0].isEmpty && again[1].isEmpty)
     }
 
     @Test func aTextThatIsTooLargeIsInNoWindow() throws {

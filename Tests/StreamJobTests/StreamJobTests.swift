@@ -50,13 +50,16 @@ final class StreamFixture: Sendable {
 
     func job(
         lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard,
-        duplicates: DuplicateWindow.Limits = .init(), goldTopic: String = "wikimedia.gold"
+        duplicates: DuplicateWindow.Limits = .init(), goldTopic: String = "wikimedia.gold",
+        stages: DocumentStages = .init()
     ) throws -> StreamJob {
-        StreamJob(
+        var settings = TransformSettings(template: try TextTemplate(template), duplicates: duplicates)
+        settings.stages = stages
+        return StreamJob(
             options: StreamJobOptions(
                 kafka: kafka, topic: topic, goldTopic: goldTopic, topicPartitions: partitions, groupID: "test",
                 lakeDirectory: folder.file(lake), commitIntervalMilliseconds: commitIntervalMilliseconds,
-                logic: .recentChange(TransformSettings(template: try TextTemplate(template), duplicates: duplicates))),
+                logic: .recentChange(settings)),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
     }
 

@@ -103,7 +103,7 @@ package struct RecordProcessor: ~Copyable {
         let isCold = settings.duplicates.offsets > duplicates.offsetsMax || logic.hasWindow
         guard isCold else { return false }
         duplicates = DuplicateWindow(offsetsMax: max(settings.duplicates.offsets, duplicates.offsetsMax))
-        for index in generations.indices { generations[index].logic.forget() }
+        forgetTexts()
         return true
     }
 
@@ -160,9 +160,18 @@ package struct RecordProcessor: ~Copyable {
             origin: windowOrigin(record.origin), mayRepeat: Self.mayRepeat(record.mayRepeat, record.origin))
     }
 
-    /// Of what was erased nothing is made, so its text is not there to be held against others.
-    private mutating func warmTexts(_ record: BronzeRecord) {
-        guard generations.contains(where: \.hasWindow), record.erasure == nil, let bytes = record.value else { return }
+    /// Whether a generation looks at texts of earlier records.
+    package var hasTexts: Bool { generations.contains(where: \.hasWindow) }
+
+    /// Forgets earlier texts, since some are there no more: the ``windowOffsets`` records before go to ``warmTexts(_:)`` then.
+    package mutating func forgetTexts() {
+        for index in generations.indices { generations[index].logic.forget() }
+    }
+
+    /// Takes the text of a record in that was before. Of what was erased nothing is made, so its text is not there to be held
+    /// against others.
+    package mutating func warmTexts(_ record: BronzeRecord) {
+        guard hasTexts, record.erasure == nil, let bytes = record.value else { return }
         bytes.withUnsafeBytes { value in
             guard parser.parseObject(value) == nil, !isCanary() else { return }
             let event = SourceRecord(

@@ -2,7 +2,7 @@
 package enum GoldOperation: String, Sendable, CaseIterable {
     /// The document is there from this version on, as the line says.
     case put
-    /// The document is gone from this version on.
+    /// The document is gone up to and with this version: a record of that version or an older one brings nothing back.
     case delete
     /// Every document of the line's source whose version is lower is gone: the source was emptied, or begins anew. Whether it
     /// comes before or behind those documents makes no difference.
@@ -27,7 +27,8 @@ package struct GoldDocument: Sendable, Equatable {
     package var collection: CollectionName
     /// The id within the collection.
     package var docID: String
-    /// The highest wins, whatever arrives when; 1 for sources whose documents never change.
+    /// The highest wins, whatever arrives when; 1 for sources whose documents never change. Of a document that a stage left out the
+    /// one before its own, as all that its deletion says is that older ones are gone.
     package var version: Int64
     package var operation: GoldOperation
     /// The collection's own; what every document has is not among them.

@@ -32,12 +32,17 @@ struct ErasureFollowing {
     }
 
     /// Cheap when nothing changed. What fails is tried again: nobody stops taking in what comes for it.
-    mutating func follow(_ writer: inout PartitionWriter, _ stop: StopSignal) {
+    ///
+    /// - Returns: whether records of this topic partition are gone.
+    mutating func follow(_ writer: inout PartitionWriter, _ stop: StopSignal) -> Bool {
         let now = log.stamp()
         let isDue = retryAt.map { SystemClock.monotonicNanoseconds() >= $0 } ?? false
-        guard now != stamp || isDue else { return }
+        guard now != stamp || isDue else { return false }
         stamp = now
         retryAt = nil
+        // Erasures that were begun: all but the last are done where that one fails.
+        var count = 0
+        let hasErased: Bool
         do throws(LakeError) {
             let generations = try GenerationLog(layout: layout).read()
             let source = source
@@ -45,15 +50,22 @@ struct ErasureFollowing {
                 isStopped: { stop.isRequested },
                 until: SystemClock.monotonicNanoseconds() + Self.preparingNanoseconds
             ) { erasure throws(LakeError) in
-                try ErasureMatch(erasure, topic: source.topic, generations: generations)
+                count += 1
+                return try ErasureMatch(erasure, topic: source.topic, generations: generations)
             }
+            hasErased = !ids.isEmpty
             for id in ids { logger.info("erased from the lake", ["id": id, "topic_partition": "\(source)"]) }
             told = ""
         } catch {
-            return again(error)
+            again(error)
+            return count > 1
         }
         // Later ones are left to who asked for them: the object storage may take its time, and is asked once.
-        guard isFirst else { return }
+        if isFirst { finishFormerOnce() }
+        return hasErased
+    }
+
+    private mutating func finishFormerOnce() {
         do throws(LakeError) {
             try finishFormer()
             isFirst = false

@@ -337,7 +337,11 @@ final class PartitionWorker {
 
     /// Feeds new generations from the next commit on, and gives pruned ones up; takes out what is erased. Cheap when nothing changed.
     private func followGenerations() throws {
-        erasures.follow(&writer, stop)
+        if erasures.follow(&writer, stop), processor.hasTexts {
+            // What is gone hides nothing any more, as after a start.
+            processor.forgetTexts()
+            try forEachWindowRecord { $0.warmTexts($1) }
+        }
         let stamp = generationLog.stamp()
         guard stamp == nil || stamp != generationStamp else { return }
         let known = try generationLog.read()
@@ -379,14 +383,17 @@ final class PartitionWorker {
         try handOverAll(at: reading.gapStart ?? reading.position)
     }
 
-    private func warmWindows() throws {
+    private func warmWindows() throws { try forEachWindowRecord { $0.warm($1) } }
+
+    /// Reads the records that windows reach back to.
+    private func forEachWindowRecord(_ take: (inout RecordProcessor, BronzeRecord) -> Void) throws {
         let reader = LakeReader(layout: layout)
         // What retention gave up is older than the window.
         guard let next = writer.nextOffset, let held = try reader.heldRange(source),
             let range = OffsetRange(start: max(held.start, next - processor.windowOffsets), end: next)
         else { return }
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
-            if let record = BronzeLine.readSealed(line) { processor.warm(record) }
+            if let record = BronzeLine.readSealed(line) { take(&processor, record) }
             return true
         }
     }

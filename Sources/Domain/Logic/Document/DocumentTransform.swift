@@ -148,7 +148,7 @@ package struct DocumentTransform {
     private mutating func passStages(_ document: inout Document, _ record: borrowing SourceRecord) {
         if settings.stages.isTooShort(text) {
             document.flags.insert(.textTooShort)
-            window?.remove(id: id, version: document.version, offset: record.offset)
+            window?.leaveOut(id: id, version: document.version, offset: record.offset)
         } else if window?.isDuplicate(
             id: id, version: document.version, text: text, offset: record.offset,
             brokerMilliseconds: record.brokerMilliseconds) == true
@@ -157,12 +157,14 @@ package struct DocumentTransform {
         }
     }
 
-    /// What Gold says of a document that is left out: that it is gone, as an earlier version of it has to be.
+    /// What Gold says of a document that is left out: that its earlier versions are gone. Of its own version nothing is said: the
+    /// same one may come again when what left it out is no more, and a deletion would win over it for good.
     private mutating func withoutContent(_ document: Document) -> Document {
         text.removeAll(keepingCapacity: true)
         attributes.removeAll(keepingCapacity: true)
         var gone = document
         gone.operation = .delete
+        gone.version -= 1
         let nothing = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
         (gone.title, gone.url, gone.lang) = (nothing, nothing, nothing)
         return gone

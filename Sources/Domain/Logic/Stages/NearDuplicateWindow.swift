@@ -7,8 +7,11 @@
 /// to both sides of a boundary both come through.
 ///
 /// A document is left out where another one, that came through, has a text within the distance now. An update of a document is
-/// held against others alone. One that is left out, deleted or changed counts no longer with the text that it had. An older
-/// version than the latest changes nothing.
+/// held against others alone. One that is deleted or changed counts no longer with the text that it had.
+///
+/// Within a block the window goes by the index's rules, so that nothing is held against a text that the index does not show: of
+/// equal versions the later record counts, an older version than the one that is shown changes nothing, a deletion holds for its
+/// version and those below, and what is left out takes away lower versions alone.
 package struct NearDuplicateWindow: Sendable {
     /// What makes a document a near duplicate.
     package struct Limits: Sendable, Equatable {
@@ -37,7 +40,6 @@ package struct NearDuplicateWindow: Sendable {
     }
 
     private struct Entry {
-        let id: DuplicateWindow.Identity
         let version: Int64
         let fingerprint: UInt64
         let milliseconds: Int64
@@ -46,10 +48,14 @@ package struct NearDuplicateWindow: Sendable {
 
     /// What is known of a document in the block.
     private struct Known {
-        var version: Int64
-        /// Index of its entry; nil where it has no text that counts.
-        var entry: Int?
-        var wasLeftOut = false
+        /// Versions up to this one are gone.
+        var goneVersion = Int64.min
+        /// The latest that came through; it is shown unless it is gone.
+        var version = Int64.min
+        /// Index of its entry; ``none`` where it has no text that counts.
+        var entry = Known.none
+
+        static let none: Int32 = -1
     }
 
     /// Entries of one slot that are looked at for one document, the latest ones: texts can be chosen to meet in one slot.
@@ -100,32 +106,37 @@ package struct NearDuplicateWindow: Sendable {
     ) -> Bool {
         enter(offset)
         let identity = id.withUnsafeBufferPointer { DuplicateWindow.identity(of: $0) }
-        let before = known[identity]
-        if let before, version <= before.version { return version == before.version && before.wasLeftOut }
-        guard version >= versionFloor else { return false }
-        kill(before)
-        guard let fingerprint = limits.distance == 0 ? self.text.hash(text) : self.text.simHash(text) else {
-            known[identity] = Known(version: version, entry: nil)
-            return false
-        }
-        guard !isNear(fingerprint, brokerMilliseconds) else {
-            known[identity] = Known(version: version, entry: nil, wasLeftOut: true)
+        var document = known[identity] ?? Known()
+        // The index passes it by.
+        guard version >= versionFloor, version > document.goneVersion, version >= document.version else { return false }
+        let fingerprint = limits.distance == 0 ? self.text.hash(text) : self.text.simHash(text)
+        if let fingerprint, isNear(fingerprint, brokerMilliseconds, except: document.entry) {
+            hide(&document, upTo: version - 1)
+            known[identity] = document
             return true
         }
-        known[identity] = Known(version: version, entry: entries.count)
-        append(
-            Entry(id: identity, version: version, fingerprint: fingerprint, milliseconds: brokerMilliseconds))
+        kill(&document)
+        document.version = version
+        if let fingerprint {
+            document.entry = Int32(truncatingIfNeeded: entries.count)
+            append(Entry(version: version, fingerprint: fingerprint, milliseconds: brokerMilliseconds))
+        }
+        known[identity] = document
         return false
     }
 
-    /// Takes in that a document is gone, or is left out for another reason.
+    /// Takes in that a document is gone up to and with a version.
     package mutating func remove(id: [UInt8], version: Int64, offset: Int64) {
         enter(offset)
         let identity = id.withUnsafeBufferPointer { DuplicateWindow.identity(of: $0) }
-        let before = known[identity]
-        if let before, version <= before.version { return }
-        kill(before)
-        known[identity] = Known(version: version, entry: nil)
+        var document = known[identity] ?? Known()
+        hide(&document, upTo: version)
+        known[identity] = document
+    }
+
+    /// Takes in that a version of a document is left out for another reason.
+    package mutating func leaveOut(id: [UInt8], version: Int64, offset: Int64) {
+        remove(id: id, version: version - 1, offset: offset)
     }
 
     /// Takes in that every document of a lower version is gone.
@@ -134,8 +145,14 @@ package struct NearDuplicateWindow: Sendable {
         versionFloor = max(versionFloor, version)
     }
 
-    private mutating func kill(_ document: Known?) {
-        if let entry = document?.entry { entries[entry].isLive = false }
+    private mutating func hide(_ document: inout Known, upTo version: Int64) {
+        document.goneVersion = max(document.goneVersion, version)
+        if document.version <= version { kill(&document) }
+    }
+
+    private mutating func kill(_ document: inout Known) {
+        if document.entry != Known.none { entries[Int(document.entry)].isLive = false }
+        document.entry = Known.none
     }
 
     private mutating func enter(_ offset: Int64) {
@@ -157,13 +174,14 @@ package struct NearDuplicateWindow: Sendable {
         }
     }
 
-    private func isNear(_ fingerprint: UInt64, _ milliseconds: Int64) -> Bool {
+    /// - Parameter own: index of the document's own entry.
+    private func isNear(_ fingerprint: UInt64, _ milliseconds: Int64, except own: Int32) -> Bool {
         for band in 0..<bands {
             var number = Int(heads[slot(of: fingerprint, band)])
             var looks = 0
             while number > 0, looks < Self.candidatesMax {
                 let entry = entries[number - 1]
-                if entry.isLive, entry.version >= versionFloor,
+                if entry.isLive, number - 1 != Int(own), entry.version >= versionFloor,
                     (entry.fingerprint ^ fingerprint).nonzeroBitCount <= limits.distance,
                     milliseconds - entry.milliseconds <= limits.milliseconds
                 {

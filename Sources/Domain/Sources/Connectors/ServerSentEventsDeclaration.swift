@@ -62,6 +62,13 @@ package struct ServerSentEventsDeclaration: ConnectorMembers {
                 "the connector \"sse\" takes event_id, event_time and key with the logic \"document\": where they stand in "
                 + "a recent change is known, so leave them out"
         case .document(let settings):
+            // Each version but the first would count as a copy of it.
+            if let eventID, eventID == settings.mapping.id, settings.mapping.version != nil {
+                return
+                    "event_id is the place of the document's id, \(eventID), and documents have versions: those behind the "
+                    + "first would be left out as copies of it. Name a place that is another for each event, or leave "
+                    + "event_id out"
+            }
             guard settings.envelope != nil else { return nil }
             return
                 "the connector \"sse\" takes documents as they are; \"envelope\" goes with \"postgres\" and \"none\""

@@ -20,21 +20,27 @@ struct EventFacts {
 /// Not thread-safe.
 package final class DocumentEventScan {
     private var parser: JSONFieldParser
-    /// Whether the stream's own id stands for an event that tells none.
-    private let takesStreamIDs: Bool
+    /// Whether it is declared where events' ids stand; then nothing else is one.
+    private let isDeclared: Bool
+    /// Whether Wikimedia's place may hold an id: not where it is the document's, of which there are several versions.
+    private let takesStandardIDs: Bool
     /// Longer texts are no keys; the logic refuses documents of such ids by name.
     private static let keyBytesMax = 255
 
     // What Wikimedia's streams have in common: https://wikitech.wikimedia.org/wiki/Event_Platform/Schemas/Guidelines
     private static let standardID = "meta.id"
     private static let standardTime = "meta.dt"
+    /// Tells their events from others that have something at those places.
+    private static let standardStream = "meta.stream"
 
     /// - Throws: `JSONError` where memory is out.
     package init(_ stream: ServerSentEventsDeclaration, _ logic: DocumentSettings) throws {
-        takesStreamIDs = stream.eventID == nil
+        isDeclared = stream.eventID != nil
+        takesStandardIDs = logic.mapping.version == nil || logic.mapping.id.text != Self.standardID
         parser = try JSONFieldParser(paths: [
             (stream.key ?? logic.mapping.id).text, stream.eventID?.text ?? Self.standardID,
             (stream.eventTime ?? logic.mapping.time)?.text ?? Self.standardTime,
+            Self.standardStream,
         ])
     }
 
@@ -42,15 +48,31 @@ package final class DocumentEventScan {
         var facts = EventFacts()
         if parser.parseObject(event.data) == nil {
             facts.key = Self.name(parser.field(0))
-            facts.eventID = Self.name(parser.field(1)) ?? []
+            if isDeclared || takesStandardIDs && isText(3) { facts.eventID = Self.name(parser.field(1)) ?? [] }
             let time = parser.field(2)
             if time.kind == .string { facts.timeMilliseconds = CivilTime.epochMilliseconds(rfc3339: time.text) }
         }
         // One that is inherited from an earlier event tells nothing of this one.
-        if facts.eventID.isEmpty, takesStreamIDs, event.hasOwnID, event.id.count <= EventIDHeader.bytesMax {
-            facts.eventID = event.id
+        if facts.eventID.isEmpty, !isDeclared, event.hasOwnID, !event.id.isEmpty {
+            facts.eventID = Self.streamID(event)
         }
         return facts
+    }
+
+    /// The stream's id, and what the event holds: some servers give one id to all events of a transaction, so that only both tell a
+    /// copy. Empty where that is too long.
+    private static func streamID(_ event: ServerSentEvent) -> [UInt8] {
+        var sum = ContentSum()
+        sum.add(event.data)
+        var text = event.id
+        text.append(UInt8(ascii: "/"))
+        for part in [sum.high, sum.low] { withUnsafeBytes(of: part.bigEndian) { Hex.append($0, to: &text) } }
+        return text.count <= EventIDHeader.bytesMax ? text : []
+    }
+
+    private func isText(_ index: Int) -> Bool {
+        let field = parser.field(index)
+        return field.kind == .string && !field.text.isEmpty
     }
 
     private static func name(_ field: JSONField) -> [UInt8]? {
