@@ -91,6 +91,19 @@ extension PostgresConnector {
     func follow() throws {
         guard let state else { return }
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
-        stream = try ChangeStream(access, declaration, state, from: max(confirmed, state.confirmed))
+        let position = max(confirmed, state.confirmed)
+        let connection = try access.connection()
+        defer { connection.close() }
+        // The server does not refuse a place before the slot's: it begins where the slot does, and what lies between is passed by.
+        try CaptureSlot.check(try CaptureSlot.read(connection, declaration), readTo: position, declaration)
+        let begun = try ChangeStream(access, declaration, state, from: position)
+        do {
+            // From now on the slot is this session's. It may have been made again since the first look.
+            try CaptureSlot.check(try CaptureSlot.read(connection, declaration), readTo: position, declaration)
+        } catch {
+            begun.close()
+            throw error
+        }
+        stream = begun
     }
 }
