@@ -17,7 +17,7 @@ import Testing
     @Test func eachReadsBack() throws {
         let actions: [SourceRequest.Action] = [
             .pause, .resume, .snapshot(SourceKeyRange()), .snapshot(SourceKeyRange(from: "é\u{1}", to: nil)),
-            .snapshot(SourceKeyRange(from: "", to: "z")),
+            .snapshot(SourceKeyRange(from: "", to: "z")), .giveUp(nil), .giveUp("r-7"),
         ]
         for action in actions { #expect(try Self.read(Self.request(action).json) == Self.request(action)) }
         let more = Array(#"{"action":"pause","id":"r","source":"s","at_ms":3,"later":[1]}"#.utf8)
@@ -50,6 +50,18 @@ import Testing
             for _ in 0..<2 { wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-\(number)")) }
         }
         #expect(wishes.snapshots.map(\.id) == (24..<40).map { "r-\($0)" })
+    }
+
+    @Test func whatIsGivenUpIsNoWishAnyMore() {
+        var wishes = SourceWishes()
+        for id in ["r-1", "r-2", "r-3"] { wishes.take(Self.request(.snapshot(SourceKeyRange()), id: id)) }
+        wishes.take(Self.request(.giveUp("r-2"), id: "r-4"))
+        #expect(wishes.snapshots.map(\.id) == ["r-1", "r-3"] && wishes.givenUp == ["r-2"])
+        wishes.take(Self.request(.giveUp(nil), id: "r-5"))
+        #expect(wishes.snapshots.isEmpty && wishes.givenUp == ["r-2", "r-1", "r-3"])
+        wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-6"))
+        #expect(wishes.snapshots.map(\.id) == ["r-6"])
+        #expect(!wishes.hasTaken(Self.request(.giveUp(nil))) && wishes.hasTaken(Self.request(.giveUp("r-1"))))
     }
 
     @Test func idsDiffer() {

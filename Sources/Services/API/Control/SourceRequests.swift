@@ -111,7 +111,10 @@ struct SourceRequests: Sendable {
                 status: 409, type: "source_not_ours",
                 message: "another program fills the topic of this source (connector none): ask that one")
         }
-        guard case .snapshot = action else { return }
+        switch action {
+        case .pause, .resume: return
+        case .snapshot, .giveUp: break
+        }
         guard case .postgres = source.connector else {
             throw APIError(
                 status: 409, type: "source_without_snapshots",
@@ -173,7 +176,7 @@ struct SourceRequests: Sendable {
 
     private static func note(_ action: SourceRequest.Action, _ source: SourceDeclaration, isPaused: Bool) -> String? {
         switch action {
-        case .resume: return nil
+        case .resume, .giveUp: return nil
         case .pause:
             guard case .postgres(let table) = source.connector else { return nil }
             return

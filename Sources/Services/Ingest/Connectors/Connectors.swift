@@ -32,7 +32,10 @@ package enum Connectors {
         case .files(let files): make = { try FilesConnector(files, context) }
         case .postgres(let table):
             make = { try PostgresConnector(table, context, metrics: metrics, logger: logger) }
-            lagWhilePaused = { try CaptureSlot.lagWhilePaused(table, source: context.source.name.text, metrics) }
+            lagWhilePaused = {
+                try CaptureSlot.lagWhilePaused(
+                    table, source: context.source.name.text, statePath: context.statePath, metrics)
+            }
         // The API takes their records.
         case .webhook, .documents: return nil
         case .none: return nil
@@ -49,6 +52,8 @@ struct ConnectorContext: Sendable {
     let source: SourceDeclaration
     /// The source's own folder, for what a connector keeps durably. It may not be there yet.
     let stateFolder: String
+    /// Of what is known of a table.
+    var statePath: String { stateFolder + "/postgres.json" }
     /// What operators ask of it; nil as long as that is not known.
     var wishes: @Sendable () -> SourceWishes? = { SourceWishes() }
 

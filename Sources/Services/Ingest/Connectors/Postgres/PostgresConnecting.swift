@@ -7,7 +7,8 @@ extension PostgresConnector {
     func connect() throws {
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
         let connection = try access.connection()
-        if let bytes = try? CaptureSlot.lag(connection, declaration) { lag.set(bytes) }
+        // Without the slot nothing is kept.
+        lag.set(try CaptureSlot.lag(connection, declaration) ?? 0)
         if state == nil { state = try CaptureState.read(options.statePath) }
         let known = try state.flatMap { try $0.isOutdated(by: declaration) ? nil : $0 }
         let purpose: CaptureCatalogue.Purpose
