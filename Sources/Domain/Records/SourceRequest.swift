@@ -142,33 +142,32 @@ package struct SourceRequest: Sendable, Equatable {
 package struct SourceWishes: Sendable, Equatable {
     /// The request by which it stands still; nil where it runs.
     package private(set) var pause: SourceRequest?
+    /// Whether it was ever resumed: then a pause that is not there was lifted, and not lost.
+    package private(set) var wasResumed = false
     /// The last requests for snapshots, the oldest first. Whether they were fulfilled is their connector's to know.
     package private(set) var snapshots: [SourceRequest] = []
 
     /// Ids of the last snapshots that are not wanted any more.
     package private(set) var givenUp: [String] = []
 
+    /// Ids of the last requests of all kinds.
+    private var taken: [String] = []
+
     /// So many are remembered.
     package static let snapshotsMax = 16
 
     package init() {}
 
-    /// Whether a request has been taken in, as far as that shows.
-    package func hasTaken(_ request: SourceRequest) -> Bool {
-        switch request.action {
-        case .pause: pause != nil
-        case .resume: pause == nil
-        case .snapshot: snapshots.contains { $0.id == request.id }
-        case .giveUp(let id): snapshots.allSatisfy { id != nil && $0.id != id }
-        }
-    }
+    /// Whether a request has been taken in; of those that lie further back that is not known any more.
+    package func hasTaken(_ request: SourceRequest) -> Bool { taken.contains(request.id) }
 
     /// Takes the next request in.
     package mutating func take(_ request: SourceRequest) {
+        if !taken.contains(request.id) { taken = Array((taken + [request.id]).suffix(Self.snapshotsMax)) }
         switch request.action {
         // Who paused it first, and why, stays.
         case .pause: if pause == nil { pause = request }
-        case .resume: pause = nil
+        case .resume: (pause, wasResumed) = (nil, true)
         case .snapshot:
             guard !snapshots.contains(where: { $0.id == request.id }) else { return }
             snapshots.append(request)

@@ -12,13 +12,19 @@ package enum Connectors {
     ///   - isDeclared: false for the one source that the environment describes.
     ///   - kafka: how to reach the brokers, as this source's client.
     ///   - wishes: what operators ask of it; nil as long as that is not known.
+    ///   - wishesFault: why it is not known.
     package static func service(
         for source: SourceDeclaration, isDeclared: Bool, settings: Settings, kafka: KafkaConfiguration,
-        metrics: MetricsRegistry, logger: Logger, wishes: @escaping @Sendable () -> SourceWishes? = { SourceWishes() }
+        metrics: MetricsRegistry, logger: Logger,
+        wishes given: @escaping @Sendable () -> SourceWishes? = { SourceWishes() },
+        wishesFault: @escaping @Sendable () -> String? = { nil }
     ) -> ConnectorService? {
+        let folder = "\(settings.folders.data)/connectors/\(source.name)"
+        let keeper = PauseKeeper(path: folder + "/paused.json", logger: logger.scoped("source \(source.name)"))
+        let wishes: @Sendable () -> SourceWishes? = { keeper.heed(given()) }
         var configuration = ProducerConfiguration(settings, kafka: kafka, topic: source.topic)
         let context = ConnectorContext(
-            source: source, stateFolder: "\(settings.folders.data)/connectors/\(source.name)", wishes: wishes)
+            source: source, stateFolder: folder, wishes: wishes)
         var lagWhilePaused: (@Sendable () throws -> Int64?)?
         let make: @Sendable () throws -> any SourceConnector
         switch source.connector {
@@ -43,7 +49,7 @@ package enum Connectors {
         return ConnectorService(
             source: source.name.text, isDeclared: isDeclared, place: source.connector.members?.place ?? "",
             configuration: configuration, metrics: metrics, logger: logger, wishes: wishes,
-            lagWhilePaused: lagWhilePaused, makeConnector: make)
+            wishesFault: wishesFault, lagWhilePaused: lagWhilePaused, makeConnector: make)
     }
 }
 
