@@ -39,7 +39,7 @@ final class PauseKeeper: Sendable {
                     if state.kept != pause { try write(pause) }
                     state.kept = pause
                 } else if wishes.wasResumed {
-                    if state.kept != nil { try File.removeIfPresent(path) }
+                    if state.kept != nil { try Folder.removeIfPresent(path) }
                     (state.kept, state.isSaid) = (nil, false)
                 }
                 state.fault = ""
@@ -53,7 +53,7 @@ final class PauseKeeper: Sendable {
             guard wishes.pause == nil, !wishes.wasResumed, let kept = state.kept else { return wishes }
             if !state.isSaid {
                 logger.error(
-                    "the topic of requests does not know the source's pause any more; it stays paused until it is resumed",
+                    "the topic of requests has lost the source's pause; it stays paused until it is resumed",
                     ["by": kept.by, "reason": kept.reason])
             }
             state.isSaid = true

@@ -15,7 +15,8 @@ extension SourceRequest: TopicEntry {
     package static var what: String { "requests to sources" }
     /// See ``TopicEntry``.
     package static var wordsOfLostBeginning: String {
-        "connectors stay paused where they know of it, and other sources that were paused there run: look at GET /sources, and pause them again"
+        "connectors that know of their pause keep it, and other sources that were paused there run: "
+            + "look at GET /sources, and pause them again"
     }
 }
 
