@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import Concurrency
 import HTTPServer
 import Health
 import IndexTesting
@@ -112,6 +113,15 @@ import Testing
         #expect(reply.status == 200 && reply.body["paused"]?.isNull == true)
         sources = try await ask(fixture, .get, "/sources", reader)
         #expect(sources.body["sources"]?[0]?["paused"]?.isNull == true)
+    }
+
+    @Test func whatWaitedForTooLongIsNotHandedOver() throws {
+        let asked = SourceRequest(id: "r-1", source: "rows", action: .pause, reason: "", by: "", atMilliseconds: 1)
+        let desk = topic.desk([])
+        #expect(throws: APIError.self) { try SourceRequests.publish(asked, to: desk, Deadline(milliseconds: 0)) }
+        #expect(topic.requests.withLock { $0.isEmpty })
+        try SourceRequests.publish(asked, to: desk, Deadline(milliseconds: 60_000))
+        #expect(topic.requests.withLock { $0 } == [asked])
     }
 
     @Test func aRangeIsAskedForOfATableAlone() async throws {

@@ -62,6 +62,80 @@ struct PostgresLossTests {
         try readAnew(scene)
     }
 
+    @Test("a slot that was made again while the table is read stops it, though rows come")
+    func slotMadeAgainBesideSnapshot() throws {
+        let scene = try CaptureScene()
+        scene.options.rowsMax = 1
+        try scene.run("INSERT INTO things SELECT n, 'n' || n FROM generate_series(1, 4000) n")
+        for _ in 0..<20 {
+            try scene.step()
+            try scene.deliver()
+        }
+        try #require(try CaptureState.read(scene.options.statePath)?.isComplete == false)
+        let slot = scene.declaration.slot
+        try scene.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '\(slot)'")
+        try dropSlot(scene)
+        try scene.run("DELETE FROM things WHERE id < 5")
+        try scene.run("SELECT pg_create_logical_replication_slot('\(slot)', 'pgoutput')")
+        var fault: (any Error)?
+        for _ in 0..<3_000 where fault == nil {
+            do {
+                try scene.step()
+                try scene.deliver()
+            } catch { fault = error }
+        }
+        let found = try #require(fault as? CaptureError)
+        #expect(found.isLoss && found.description.contains("it was made again"), "\(found)")
+        try readAnew(scene)
+    }
+
+    @Test("a slot that is dropped or made again while its source is paused is noticed, and keeps nothing")
+    func slotLostWhilePaused() throws {
+        let scene = try readScene()
+        func look() throws -> Int64? {
+            try CaptureSlot.lagWhilePaused(
+                scene.declaration, source: "things", statePath: scene.options.statePath, scene.metrics)
+        }
+        try scene.kill()
+        #expect(try look() != nil)
+        try dropSlot(scene)
+        #expect { try look() } throws: { ($0 as? CaptureError)?.isLoss == true }
+        try scene.run("INSERT INTO things VALUES (99, 'unseen')")
+        try scene.run("SELECT pg_create_logical_replication_slot('\(scene.declaration.slot)', 'pgoutput')")
+        #expect { try look() } throws: { "\($0)".contains("it was made again") }
+        let path = scene.folder.file("state/none.json")
+        #expect(
+            try CaptureSlot.lagWhilePaused(scene.declaration, source: "things", statePath: path, scene.metrics) != nil,
+            "nothing was read yet, so nothing is lost")
+    }
+
+    @Test("the slot of a quiet table is moved on while all of it is read")
+    func quietTable() throws {
+        let scene = try CaptureScene()
+        scene.options.rowsMax = 1
+        scene.options.heartbeatMilliseconds = 0
+        try scene.run(
+            "INSERT INTO things SELECT n, 'n' || n FROM generate_series(1, 2000) n; CREATE TABLE other (id int)")
+        for _ in 0..<10 {
+            try scene.step()
+            try scene.deliver()
+        }
+        try scene.run("INSERT INTO other SELECT generate_series(1, 1000)")
+        let end = try #require(try scene.run("SELECT pg_current_wal_lsn()").first?.first ?? nil)
+        var isMoved = false
+        for _ in 0..<1_500 where !isMoved {
+            try scene.step()
+            try scene.deliver()
+            isMoved =
+                try scene.run(
+                    "SELECT confirmed_flush_lsn >= '\(end)'::pg_lsn FROM pg_replication_slots "
+                        + "WHERE slot_name = '\(scene.declaration.slot)'"
+                ).first?.first == "t"
+        }
+        #expect(isMoved)
+        #expect(try CaptureState.read(scene.options.statePath)?.isComplete == false)
+    }
+
     @Test("a server whose log ends before the place it was read to, or is on another timeline, is not gone on with")
     func restoredServer() throws {
         let scene = try readScene()

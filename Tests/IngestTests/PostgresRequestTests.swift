@@ -19,6 +19,7 @@ struct PostgresRequestTests {
     /// What was asked for so far.
     private final class Asked: Sendable {
         let requests = Mutex<[SourceRequest]>([])
+        let givenUp = Mutex<Set<String>>([])
 
         func ask(_ id: String, _ range: SourceKeyRange = SourceKeyRange()) {
             let request = SourceRequest(
@@ -32,7 +33,9 @@ struct PostgresRequestTests {
     private func scene() throws -> CaptureScene {
         let scene = try CaptureScene()
         scene.options.requests = { [asked] in asked.requests.withLock { $0 } }
+        scene.options.isGivenUp = { [asked] id in asked.givenUp.withLock { $0.contains(id) } }
         scene.options.requestPauseMilliseconds = 20
+        scene.options.requestPauseMillisecondsMax = 40
         return scene
     }
 
@@ -215,6 +218,97 @@ struct PostgresRequestTests {
         // Also in the order in which other topic partitions may bring them.
         let disordered = scene.distinct.shuffled(using: &random)
         #expect(try CaptureScene.shown(disordered) == scene.table())
+    }
+
+    /// Asks for a range and reads until its snapshot is open, with none of its rows read. Other sessions wait 50 ms for a lock.
+    private func open(_ scene: CaptureScene) throws -> (connector: PostgresConnector, position: SourcePosition?) {
+        try scene.run("INSERT INTO things SELECT n, 'row ' || n FROM generate_series(1, 30) n")
+        try scene.run(
+            """
+            DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = ''50ms''', current_database()); END $$
+            """)
+        try scene.drain()
+        asked.ask("r-1", SourceKeyRange(from: "1"))
+        let connector = try scene.connector()
+        var position: SourcePosition?
+        for _ in 0..<2_000 where connector.snapshot == nil {
+            let batch = try connector.next(after: position)
+            position = batch.events.last?.position ?? position ?? SourcePosition(token: [])
+        }
+        try #require(connector.snapshot != nil)
+        return (connector, position)
+    }
+
+    private func other(_ scene: CaptureScene) throws -> PostgresConnection {
+        try PostgresConnection(PostgresConfiguration(dsn: scene.dsn), timeoutMilliseconds: 10_000)
+    }
+
+    @Test("a page that fails leaves the log open and is tried again")
+    func failedPage() throws {
+        let scene = try scene()
+        let (connector, position) = try open(scene)
+        let other = try other(scene)
+        try other.script("BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE", timeoutMilliseconds: 10_000)
+        let batch = try connector.next(after: position)
+        #expect(batch.snapshot?.state == .waiting && batch.snapshot?.id == "r-1" && batch.refusals.isEmpty)
+        #expect(batch.snapshot?.reason.contains("lock timeout") == true, "\(batch.snapshot?.reason ?? "")")
+        #expect(connector.stream != nil && connector.snapshot == nil)
+        #expect(try !isOver("r-1", scene))
+        try other.script("ROLLBACK", timeoutMilliseconds: 10_000)
+        let count = scene.topic.count
+        try finish("r-1", scene)
+        #expect(try events(scene, from: count).filter { $0.operation == "r" }.compactMap(\.id) == Array(1...30))
+    }
+
+    @Test("a page that fails again and again is refused with its reason")
+    func failedPages() throws {
+        let scene = try scene()
+        scene.options.requestFailuresMax = 1
+        let (connector, position) = try open(scene)
+        let other = try other(scene)
+        try other.script("BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE", timeoutMilliseconds: 10_000)
+        let batch = try connector.next(after: position)
+        #expect(batch.snapshot?.state == .refused && batch.refusals.first?.reason.contains("lock timeout") == true)
+        #expect(try isOver("r-1", scene) && connector.stream != nil)
+        try other.script("ROLLBACK", timeoutMilliseconds: 10_000)
+    }
+
+    @Test("one that is given up ends, and the log is followed on")
+    func givenUp() throws {
+        let scene = try scene()
+        let (connector, position) = try open(scene)
+        asked.givenUp.withLock { _ = $0.insert("r-1") }
+        let batch = try connector.next(after: position)
+        #expect(batch.snapshot?.state == .refused && batch.snapshot?.id == "r-1" && batch.refusals.isEmpty)
+        #expect(try isOver("r-1", scene) && connector.stream != nil && connector.snapshot == nil)
+        try scene.run("INSERT INTO things VALUES (99, 'later')")
+        try scene.drain()
+    }
+
+    @Test("while another transaction writes, a snapshot waits, and changes come")
+    func oldTransaction() throws {
+        let scene = try scene()
+        try scene.run("INSERT INTO things VALUES (1, 'a')")
+        try scene.drain()
+        let other = try other(scene)
+        try other.script("BEGIN; SELECT txid_current()", timeoutMilliseconds: 10_000)
+        asked.ask("r-1")
+        let connector = try scene.connector()
+        var (reason, position): (String, SourcePosition?) = ("", nil)
+        for _ in 0..<2_000 where reason.isEmpty {
+            let batch = try connector.next(after: position)
+            if let last = batch.events.last {
+                position = last.position
+                try connector.acknowledged(last.position)
+            }
+            if let progress = batch.snapshot, progress.state == .waiting { reason = progress.reason }
+        }
+        #expect(reason.contains("waits for transactions"), "\(reason)")
+        try scene.run("INSERT INTO things VALUES (2, 'b')")
+        try scene.drain()
+        #expect(try !isOver("r-1", scene))
+        try other.script("ROLLBACK", timeoutMilliseconds: 10_000)
+        try finish("r-1", scene)
     }
 
     @Test("a table that is read from its beginning has in it what was asked for before")

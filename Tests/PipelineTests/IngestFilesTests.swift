@@ -42,7 +42,7 @@ import Testing
             #expect(trial.contains("d.txt: is no UTF-8"), "\(trial)")
 
             // Slowly, so that there is a middle.
-            let slow = declared.merging(["MAX_EVENTS_PER_MIN": "6000"]) { $1 }
+            let slow = declared.merging(["MAX_EVENTS_PER_MIN": "100"]) { $1 }
             let first = try deployment.start("ingest", [folder, "--source", "notes"], environment: slow)
             let state = deployment.dataFolder + "/ingest/notes/files.jsonl"
             try deployment.wait(for: "a part to be acknowledged") {

@@ -17,7 +17,7 @@ import Testing
     @Test func eachReadsBack() throws {
         let actions: [SourceRequest.Action] = [
             .pause, .resume, .snapshot(SourceKeyRange()), .snapshot(SourceKeyRange(from: "é\u{1}", to: nil)),
-            .snapshot(SourceKeyRange(from: "", to: "z")),
+            .snapshot(SourceKeyRange(from: "", to: "z")), .giveUp(nil), .giveUp("r-7"),
         ]
         for action in actions { #expect(try Self.read(Self.request(action).json) == Self.request(action)) }
         let more = Array(#"{"action":"pause","id":"r","source":"s","at_ms":3,"later":[1]}"#.utf8)
@@ -36,10 +36,11 @@ import Testing
     @Test func theFirstPauseStaysUntilItIsLifted() {
         var wishes = SourceWishes()
         wishes.take(Self.request(.pause, id: "r-1"))
+        #expect(!wishes.hasTaken(Self.request(.pause, id: "r-2")), "an earlier pause says nothing of a later one")
         wishes.take(Self.request(.pause, id: "r-2"))
         #expect(wishes.pause?.id == "r-1" && wishes.hasTaken(Self.request(.pause, id: "r-2")))
         wishes.take(Self.request(.resume, id: "r-3"))
-        #expect(wishes.pause == nil)
+        #expect(wishes.pause == nil && wishes.wasResumed && !SourceWishes().wasResumed)
         wishes.take(Self.request(.pause, id: "r-4"))
         #expect(wishes.pause?.id == "r-4")
     }
@@ -50,6 +51,18 @@ import Testing
             for _ in 0..<2 { wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-\(number)")) }
         }
         #expect(wishes.snapshots.map(\.id) == (24..<40).map { "r-\($0)" })
+    }
+
+    @Test func whatIsGivenUpIsNoWishAnyMore() {
+        var wishes = SourceWishes()
+        for id in ["r-1", "r-2", "r-3"] { wishes.take(Self.request(.snapshot(SourceKeyRange()), id: id)) }
+        wishes.take(Self.request(.giveUp("r-2"), id: "r-4"))
+        #expect(wishes.snapshots.map(\.id) == ["r-1", "r-3"] && wishes.givenUp == ["r-2"])
+        wishes.take(Self.request(.giveUp(nil), id: "r-5"))
+        #expect(wishes.snapshots.isEmpty && wishes.givenUp == ["r-2", "r-1", "r-3"])
+        wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-6"))
+        #expect(wishes.snapshots.map(\.id) == ["r-6"])
+        #expect(wishes.hasTaken(Self.request(.giveUp(nil), id: "r-5")))
     }
 
     @Test func idsDiffer() {

@@ -27,6 +27,8 @@ package struct SourceRequest: Sendable, Equatable {
         case resume
         /// The table is read again while its changes are followed.
         case snapshot(SourceKeyRange)
+        /// Snapshots that were asked for before are not wanted any more: the one of an id, or with nil all of them.
+        case giveUp(String?)
 
         /// As the format names it.
         package var word: String {
@@ -34,6 +36,7 @@ package struct SourceRequest: Sendable, Equatable {
             case .pause: "pause"
             case .resume: "resume"
             case .snapshot: "snapshot"
+            case .giveUp: "give_up"
             }
         }
     }
@@ -86,6 +89,10 @@ package struct SourceRequest: Sendable, Equatable {
             json.key("to")
             if let to = range.to { json.string(to) } else { json.null() }
         }
+        if case .giveUp(let id) = action {
+            json.key("request")
+            if let id { json.string(id) } else { json.null() }
+        }
         json.endObject()
         return json.bytes
     }
@@ -120,8 +127,10 @@ package struct SourceRequest: Sendable, Equatable {
         case "pause": action = .pause
         case "resume": action = .resume
         case "snapshot": action = .snapshot(SourceKeyRange(from: texts["from"], to: texts["to"]))
+        case "give_up": action = .giveUp(texts["request"])
         default:
-            throw RecordFormatError("source request", field: "action", reason: "is none of pause, resume and snapshot")
+            throw RecordFormatError(
+                "source request", field: "action", reason: "is none of pause, resume, snapshot and give_up")
         }
         self.init(
             id: id, source: source, action: action, reason: texts["reason"] ?? "", by: texts["by"] ?? "",
@@ -133,33 +142,40 @@ package struct SourceRequest: Sendable, Equatable {
 package struct SourceWishes: Sendable, Equatable {
     /// The request by which it stands still; nil where it runs.
     package private(set) var pause: SourceRequest?
+    /// Whether it was ever resumed: then a pause that is not there was lifted, and not lost.
+    package private(set) var wasResumed = false
     /// The last requests for snapshots, the oldest first. Whether they were fulfilled is their connector's to know.
     package private(set) var snapshots: [SourceRequest] = []
+
+    /// Ids of the last snapshots that are not wanted any more.
+    package private(set) var givenUp: [String] = []
+
+    /// Ids of the last requests of all kinds.
+    private var taken: [String] = []
 
     /// So many are remembered.
     package static let snapshotsMax = 16
 
     package init() {}
 
-    /// Whether a request has been taken in, as far as that shows.
-    package func hasTaken(_ request: SourceRequest) -> Bool {
-        switch request.action {
-        case .pause: pause != nil
-        case .resume: pause == nil
-        case .snapshot: snapshots.contains { $0.id == request.id }
-        }
-    }
+    /// Whether a request has been taken in; of those that lie further back that is not known any more.
+    package func hasTaken(_ request: SourceRequest) -> Bool { taken.contains(request.id) }
 
     /// Takes the next request in.
     package mutating func take(_ request: SourceRequest) {
+        if !taken.contains(request.id) { taken = Array((taken + [request.id]).suffix(Self.snapshotsMax)) }
         switch request.action {
         // Who paused it first, and why, stays.
         case .pause: if pause == nil { pause = request }
-        case .resume: pause = nil
+        case .resume: (pause, wasResumed) = (nil, true)
         case .snapshot:
             guard !snapshots.contains(where: { $0.id == request.id }) else { return }
             snapshots.append(request)
             if snapshots.count > Self.snapshotsMax { snapshots.removeFirst() }
+        case .giveUp(let id):
+            let ids = id.map { [$0] } ?? snapshots.map(\.id)
+            snapshots.removeAll { ids.contains($0.id) }
+            givenUp = Array((givenUp + ids).suffix(Self.snapshotsMax))
         }
     }
 }

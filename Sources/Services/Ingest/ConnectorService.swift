@@ -20,6 +20,7 @@ package final class ConnectorService: Service {
     private let configuration: ProducerConfiguration
     private let makeConnector: @Sendable () throws -> any SourceConnector
     private let wishes: @Sendable () -> SourceWishes?
+    private let wishesFault: @Sendable () -> String?
     private let lagWhilePaused: (@Sendable () throws -> Int64?)?
     private let metrics: ProducerMetrics
     private let sourceMetrics: SourceMetrics
@@ -36,15 +37,18 @@ package final class ConnectorService: Service {
     ///   - isDeclared: false for the one source that the environment describes: then the producer's metrics have no label, and its
     ///     name is `producer`.
     ///   - wishes: what operators ask of the source; nil as long as that is not known, and until then nothing is read.
+    ///   - wishesFault: why that is not known; nil for nothing in particular.
     ///   - lagWhilePaused: bytes that wait in the source while nothing reads it, for those of which that is known. Called on the lane.
     ///   - makeConnector: called on the lane, again and again until it makes one.
     package init(
         source: String, isDeclared: Bool = true, place: String = "", configuration: ProducerConfiguration,
         metrics: MetricsRegistry, logger: Logger, wishes: @escaping @Sendable () -> SourceWishes? = { SourceWishes() },
+        wishesFault: @escaping @Sendable () -> String? = { nil },
         lagWhilePaused: (@Sendable () throws -> Int64?)? = nil,
         makeConnector: @escaping @Sendable () throws -> any SourceConnector
     ) {
         self.wishes = wishes
+        self.wishesFault = wishesFault
         self.lagWhilePaused = lagWhilePaused
         name = isDeclared ? "source \(source)" : "producer"
         self.place = place
@@ -66,8 +70,13 @@ package final class ConnectorService: Service {
             guard try await readUntilPause(stop) else { return }
             board.update { status in
                 (status.phase, status.isConnected, status.inFlight) = (.paused, false, 0)
+                if status.snapshot?.state == .running {
+                    status.snapshot?.state = .waiting
+                    status.snapshot?.reason = "the source is paused"
+                }
             }
             metrics.inFlight.set(0)
+            sourceMetrics.isReading.set(0)
             logger.info("the source is paused; it keeps its place")
         }
     }
@@ -76,7 +85,7 @@ package final class ConnectorService: Service {
     ///
     /// - Returns: false where a stop was requested.
     private func mayRead(_ stop: StopSignal) async -> Bool {
-        var (lookedAt, fault): (Int64, String) = (0, "")
+        var (lookedAt, fault, unknown): (Int64, String, String) = (0, "", "")
         while true {
             if stop.isRequested { return false }
             let known = wishes()
@@ -85,6 +94,10 @@ package final class ConnectorService: Service {
                 return true
             }
             board.update { $0.phase = known == nil ? .starting : .paused }
+            if known == nil, let fault = wishesFault(), fault != unknown {
+                board.fail("it is not known whether the source is paused, so it is not read: \(fault)")
+                unknown = fault
+            }
             if known != nil { metrics.isPaused.set(1) }
             let now = SystemClock.monotonicNanoseconds() / 1_000_000
             if known != nil, let lagWhilePaused, lookedAt == 0 || now - lookedAt >= Self.lagMilliseconds {

@@ -94,6 +94,8 @@ package struct SourceBatch: Sendable {
     package var isConnecting = false
     /// Bytes that wait in the source; nil where that is not known.
     package var lagBytes: Int64?
+    /// What cannot be read while the rest is; nil for nothing.
+    package var fault: String?
     /// How far a snapshot is; nil where there is nothing new of it.
     package var snapshot: SnapshotProgress?
 

@@ -80,6 +80,7 @@ package final class SourceIntake {
         noteReceived(bytes: batch.events.reduce(0) { $0 + $1.value.count })
         for refusal in batch.refusals { refuse(refusal) }
         for remark in batch.remarks { logger.error("left out", ["reason": remark]) }
+        if let fault = batch.fault { board.fail(fault) }
         board.update { status in
             status.phase = .streaming
             if let lag = batch.lagBytes { status.lagBytes = lag }

@@ -133,10 +133,11 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     ///   - position: called on the lane when reading begins; the next offset, nil for the topic's beginning. What lies outside of the
     ///     topic, as where that was made anew, means its beginning, too: entries have ids.
     ///   - caughtUp: called on the lane once all has been taken that was there when reading began.
+    ///   - failed: called with what keeps the topic from being read, and with nil once it is read again.
     ///   - take: called on the lane with some records in a row; they count as taken when it returns.
     package func run(
         stop: StopSignal, position: @escaping @Sendable () throws -> Int64?,
-        caughtUp: @escaping @Sendable () -> Void = {},
+        caughtUp: @escaping @Sendable () -> Void = {}, failed: @escaping @Sendable (String?) -> Void = { _ in },
         take: @escaping @Sendable ([Record]) throws -> Void
     ) async {
         let lane = Lane(name: laneName)
@@ -145,12 +146,16 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
             do {
                 try await lane.run { [self] in
                     try follow(
-                        isStopped: { stop.isRequested }, untilEnd: false, position: position, caughtUp: caughtUp,
-                        take: take)
+                        isStopped: { stop.isRequested }, untilEnd: false, position: position,
+                        caughtUp: {
+                            failed(nil)
+                            caughtUp()
+                        }, take: take)
                 }
                 backoff.reset()
             } catch {
                 if stop.isRequested { return }
+                failed("the topic \(topic) of \(Entry.what) cannot be read: \(error)")
                 let wait = backoff.next()
                 logger.warning(
                     "\(Entry.what) are not followed; tried again", ["error": "\(error)", "wait_ms": "\(wait)"])
@@ -190,21 +195,23 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
         options.hasQueuePerTopicPartition = false
         options.queueMaxKilobytes = EntryLimits.queueKilobytes
         options.queueMinRecords = EntryLimits.recordsMax
+        // Records may be gone by the time that they are fetched, and not each offset is one of a record.
+        options.reportsEnd = true
         let consumer = try KafkaConsumer(configuration, options: options)
         try consumer.assign([(topic, 0, .at(next))])
         while !isStopped() {
-            let records = try consumer.next(
+            let (records, isAtEnd) = try consumer.next(
                 maxRecords: EntryLimits.recordsMax, timeoutMilliseconds: EntryLimits.waitMilliseconds
-            ) { batch -> [Record] in
+            ) { batch -> ([Record], Bool) in
                 if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
-                return (0..<batch.count).map { index in
+                let records = (0..<batch.count).map { index -> Record in
                     let record = batch[index]
                     return (record.offset + 1, entry(of: record))
                 }
+                return (records, !batch.ends.isEmpty)
             }
-            guard let last = records.last else { continue }
-            try take(records)
-            guard isBehind, last.nextOffset >= marks.high else { continue }
+            if !records.isEmpty { try take(records) }
+            guard isBehind, isAtEnd || records.last.map({ $0.nextOffset >= marks.high }) ?? false else { continue }
             isBehind = false
             caughtUp()
             if untilEnd { return }

@@ -15,7 +15,8 @@ extension SourceRequest: TopicEntry {
     package static var what: String { "requests to sources" }
     /// See ``TopicEntry``.
     package static var wordsOfLostBeginning: String {
-        "sources that were paused there run: look at GET /sources, and pause them again"
+        "connectors that know of their pause keep it, and other sources that were paused there run: "
+            + "look at GET /sources, and pause them again"
     }
 }
 
@@ -26,6 +27,7 @@ package typealias SourceRequestPublisher = EntryPublisher<SourceRequest>
 package final class SourceRequestBoard: Sendable {
     private struct State {
         var isKnown = false
+        var fault: String?
         var nextOffset: Int64?
         var wishes: [String: SourceWishes] = [:]
     }
@@ -38,6 +40,12 @@ package final class SourceRequestBoard: Sendable {
     package func wishes(of source: String) -> SourceWishes? {
         state.withLock { $0.isKnown ? $0.wishes[source] ?? SourceWishes() : nil }
     }
+
+    /// What keeps the topic from being read now; nil for nothing.
+    package var fault: String? { state.withLock { $0.fault } }
+
+    /// Notes that the topic cannot be read, or can again.
+    package func failed(_ fault: String?) { state.withLock { $0.fault = fault } }
 
     /// Where reading continues; nil at the start.
     var nextOffset: Int64? { state.withLock { $0.nextOffset } }
@@ -74,6 +82,7 @@ package struct SourceRequestFollowing: Service {
     package func run(stop: StopSignal) async throws {
         let board = board
         await follower.run(
-            stop: stop, position: { board.nextOffset }, caughtUp: { board.caughtUp() }, take: { board.take($0) })
+            stop: stop, position: { board.nextOffset }, caughtUp: { board.caughtUp() },
+            failed: { board.failed($0) }, take: { board.take($0) })
     }
 }

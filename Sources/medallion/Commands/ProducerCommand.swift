@@ -31,6 +31,7 @@ struct ProducerCommand: Command {
         }
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
         declarations.register(in: health)
+        platform.registerSourceRequests(in: health)
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
             context.roleServices(health) + [

@@ -19,6 +19,7 @@ struct ServeCommand: Command {
         let declarations = try Declarations(platform)
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
         declarations.register(in: health)
+        platform.registerSourceRequests(in: health)
         let api = try platform.apiService(
             declarations, health: health, freshness: board, pipeline: { _ in nil }, stages: { board.servingStages },
             sources: { tenant in

@@ -18,7 +18,7 @@ extension Platform {
             logger: context.logger.scoped("intake"))
         return IntakeDesk(
             sources: { declarations.current.sources }, wishes: { [sourceRequests] in sourceRequests.wishes(of: $0) },
-            publisher: publisher,
+            wishesFault: { [sourceRequests] in sourceRequests.fault }, publisher: publisher,
             reached: { timeout in
                 try store.run { store in
                     let offsets = try store.reached(timeoutMilliseconds: timeout).nextOffsets

@@ -33,6 +33,7 @@ struct Pipeline {
         try platform.checkModelSettings()
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: false)
         declarations.register(in: health)
+        platform.registerSourceRequests(in: health)
         let faults = platform.registerSuppressions(in: health)
         let jobs = roles.streamJobs()
         let connectors = roles.connectors(

@@ -1,4 +1,5 @@
 import API
+import Health
 import Kafka
 import KafkaAccess
 import Records
@@ -19,6 +20,13 @@ extension Platform {
         SourceRequestFollowing(
             { [self] in kafka("source-requests") }, plan: TopicPlan(sourceRequests: settings), board: sourceRequests,
             logger: context.logger.scoped("source-requests"))
+    }
+
+    /// Shows what keeps the topic from being read: until it was read once, no source is read, and none takes documents.
+    func registerSourceRequests(in health: HealthRegistry) {
+        health.register("source requests", isRequired: false) { [sourceRequests] in
+            sourceRequests.fault.map { HealthReport(.failed, $0) } ?? HealthReport(.ok)
+        }
     }
 
     /// What the API needs for it.

@@ -121,7 +121,8 @@ struct SourceRoles: Sendable {
                     for: source, isDeclared: item.isDeclared, settings: platform.settings,
                     kafka: platform.kafka(item.isDeclared ? "source-\(item.name)" : "producer"),
                     metrics: platform.context.metrics, logger: platform.context.logger,
-                    wishes: { [requests = platform.sourceRequests] in requests.wishes(of: item.name) })
+                    wishes: { [requests = platform.sourceRequests] in requests.wishes(of: item.name) },
+                    wishesFault: { [requests = platform.sourceRequests] in requests.fault })
                 guard let service else { return nil }
                 let watch = ProducerWatch(service)
                 watch.register(

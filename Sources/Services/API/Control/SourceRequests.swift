@@ -83,7 +83,10 @@ struct SourceRequests: Sendable {
                 "what": "\(name): \(action.word)", "id": asked.id, "by": asked.by, "reason": reason,
                 "key": access.names(request.headers).key ?? "", "request_id": request.id,
             ])
-        return .fresh(Self.reply(asked, source, desk.wishes(name), isApplied), status: status)
+        return .fresh(
+            Self.reply(
+                asked, source, desk.wishes(name), isApplied, isDetailed: access.maySeeDetails(request)),
+            status: status)
     }
 
     /// The source of a name, where the caller may know of it.
@@ -111,7 +114,10 @@ struct SourceRequests: Sendable {
                 status: 409, type: "source_not_ours",
                 message: "another program fills the topic of this source (connector none): ask that one")
         }
-        guard case .snapshot = action else { return }
+        switch action {
+        case .pause, .resume: return
+        case .snapshot, .giveUp: break
+        }
         guard case .postgres = source.connector else {
             throw APIError(
                 status: 409, type: "source_without_snapshots",
@@ -130,8 +136,7 @@ struct SourceRequests: Sendable {
     /// - Returns: whether this process has seen it within a moment.
     private func hand(_ asked: SourceRequest, to desk: SourceDesk, _ deadline: Deadline) async throws -> Bool {
         do {
-            let timeout = max(1, min(Self.publishMillisecondsMax, deadline.leftMilliseconds))
-            try await lane.run { try desk.publish(asked, timeout) }
+            try await lane.run { try Self.publish(asked, to: desk, deadline) }
         } catch {
             if error is CancellationError { throw error }
             throw APIError.unavailable("the topic of requests to sources", "\(error)")
@@ -144,8 +149,17 @@ struct SourceRequests: Sendable {
         return false
     }
 
+    /// Hands a request over, unless its caller was refused meanwhile: it may have waited for others.
+    static func publish(_ asked: SourceRequest, to desk: SourceDesk, _ deadline: Deadline) throws {
+        guard !deadline.hasPassed else {
+            throw APIError.unavailable("the topic of requests to sources", "others were waited for too long")
+        }
+        try desk.publish(asked, max(1, min(publishMillisecondsMax, deadline.leftMilliseconds)))
+    }
+
     private static func reply(
-        _ asked: SourceRequest, _ source: SourceDeclaration, _ wishes: SourceWishes?, _ isApplied: Bool
+        _ asked: SourceRequest, _ source: SourceDeclaration, _ wishes: SourceWishes?, _ isApplied: Bool,
+        isDetailed: Bool
     ) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
@@ -157,8 +171,12 @@ struct SourceRequests: Sendable {
         let pause = wishes?.pause ?? (asked.action == .pause ? asked : nil)
         if let pause, asked.action != .resume {
             writer.beginObject()
-            writer.string("by", pause.by)
-            writer.string("reason", pause.reason)
+            // Of somebody else's no more than `GET /sources` shows.
+            let isShown = isDetailed || pause.id == asked.id
+            writer.key("by")
+            writer.optional(isShown ? pause.by : nil)
+            writer.key("reason")
+            writer.optional(isShown ? pause.reason : nil)
             writer.key("at")
             writer.time(pause.atMilliseconds)
             writer.endObject()
@@ -173,7 +191,7 @@ struct SourceRequests: Sendable {
 
     private static func note(_ action: SourceRequest.Action, _ source: SourceDeclaration, isPaused: Bool) -> String? {
         switch action {
-        case .resume: return nil
+        case .resume, .giveUp: return nil
         case .pause:
             guard case .postgres(let table) = source.connector else { return nil }
             return

@@ -270,7 +270,9 @@ struct Intake: Sendable {
         guard let wishes = desk.wishes(name) else {
             throw noted(
                 APIError.unavailable(
-                    "the source", "it is not known yet whether it is paused, since the broker is away"),
+                    "the source",
+                    "it is not known yet whether it is paused: "
+                        + (desk.wishesFault() ?? "the topic of requests to sources is not read yet")),
                 name)
         }
         guard wishes.pause != nil else { return }

@@ -8,6 +8,8 @@ package struct IntakeDesk: Sendable {
     package var sources: @Sendable () -> [SourceDeclaration]
     /// What operators ask of a source; nil as long as that is not known.
     package var wishes: @Sendable (_ source: String) -> SourceWishes?
+    /// Why that is not known; nil for nothing in particular.
+    package var wishesFault: @Sendable () -> String?
     /// The way to the topics.
     package var publisher: RecordPublisher
     /// How far the index is in the topics, and the index version by then. Blocks.
@@ -33,12 +35,14 @@ package struct IntakeDesk: Sendable {
     /// Memberwise.
     package init(
         sources: @escaping @Sendable () -> [SourceDeclaration],
-        wishes: @escaping @Sendable (String) -> SourceWishes? = { _ in SourceWishes() }, publisher: RecordPublisher,
+        wishes: @escaping @Sendable (String) -> SourceWishes? = { _ in SourceWishes() },
+        wishesFault: @escaping @Sendable () -> String? = { nil }, publisher: RecordPublisher,
         reached: @escaping @Sendable (Int) throws -> IndexReach,
         shown: @escaping @Sendable (TenantID, TopicPartition, [Int64], Int) throws -> Int
     ) {
         self.sources = sources
         self.wishes = wishes
+        self.wishesFault = wishesFault
         self.publisher = publisher
         self.reached = reached
         self.shown = shown

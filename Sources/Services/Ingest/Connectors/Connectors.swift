@@ -12,13 +12,19 @@ package enum Connectors {
     ///   - isDeclared: false for the one source that the environment describes.
     ///   - kafka: how to reach the brokers, as this source's client.
     ///   - wishes: what operators ask of it; nil as long as that is not known.
+    ///   - wishesFault: why it is not known.
     package static func service(
         for source: SourceDeclaration, isDeclared: Bool, settings: Settings, kafka: KafkaConfiguration,
-        metrics: MetricsRegistry, logger: Logger, wishes: @escaping @Sendable () -> SourceWishes? = { SourceWishes() }
+        metrics: MetricsRegistry, logger: Logger,
+        wishes given: @escaping @Sendable () -> SourceWishes? = { SourceWishes() },
+        wishesFault: @escaping @Sendable () -> String? = { nil }
     ) -> ConnectorService? {
+        let folder = "\(settings.folders.data)/connectors/\(source.name)"
+        let keeper = PauseKeeper(path: folder + "/paused.json", logger: logger.scoped("source \(source.name)"))
+        let wishes: @Sendable () -> SourceWishes? = { keeper.heed(given()) }
         var configuration = ProducerConfiguration(settings, kafka: kafka, topic: source.topic)
         let context = ConnectorContext(
-            source: source, stateFolder: "\(settings.folders.data)/connectors/\(source.name)", wishes: wishes)
+            source: source, stateFolder: folder, wishes: wishes)
         var lagWhilePaused: (@Sendable () throws -> Int64?)?
         let make: @Sendable () throws -> any SourceConnector
         switch source.connector {
@@ -32,7 +38,10 @@ package enum Connectors {
         case .files(let files): make = { try FilesConnector(files, context) }
         case .postgres(let table):
             make = { try PostgresConnector(table, context, metrics: metrics, logger: logger) }
-            lagWhilePaused = { try CaptureSlot.lagWhilePaused(table, source: context.source.name.text, metrics) }
+            lagWhilePaused = {
+                try CaptureSlot.lagWhilePaused(
+                    table, source: context.source.name.text, statePath: context.statePath, metrics)
+            }
         // The API takes their records.
         case .webhook, .documents: return nil
         case .none: return nil
@@ -40,7 +49,7 @@ package enum Connectors {
         return ConnectorService(
             source: source.name.text, isDeclared: isDeclared, place: source.connector.members?.place ?? "",
             configuration: configuration, metrics: metrics, logger: logger, wishes: wishes,
-            lagWhilePaused: lagWhilePaused, makeConnector: make)
+            wishesFault: wishesFault, lagWhilePaused: lagWhilePaused, makeConnector: make)
     }
 }
 
@@ -49,6 +58,8 @@ struct ConnectorContext: Sendable {
     let source: SourceDeclaration
     /// The source's own folder, for what a connector keeps durably. It may not be there yet.
     let stateFolder: String
+    /// Of what is known of a table.
+    var statePath: String { stateFolder + "/postgres.json" }
     /// What operators ask of it; nil as long as that is not known.
     var wishes: @Sendable () -> SourceWishes? = { SourceWishes() }
 

@@ -73,6 +73,7 @@ enum DoctorChecks {
                 let found = metadata.topics.first { $0.name == name }
                 return "\(name) \(found.map { "with \($0.partitions.count) topic partitions" } ?? "not there yet")"
             }
+            if let fault = sourceRequests(admin, metadata, platform.settings.topics.sourceRequests) { return fault }
             return DoctorResult(
                 kind, .ok, "\(platform.brokers), \(metadata.brokers.count) brokers; \(topics.joined(separator: ", "))")
         } catch {
@@ -83,6 +84,22 @@ enum DoctorChecks {
             }
             return DoctorResult(
                 kind, .failed, "\(platform.brokers): \(error)", hint: "check KAFKA_BROKERS and that the brokers run")
+        }
+    }
+
+    /// Whether the topic of requests can be read, without which no source is.
+    private static func sourceRequests(
+        _ admin: KafkaAdmin, _ metadata: ClusterMetadata, _ topic: String
+    ) -> DoctorResult? {
+        guard metadata.topics.contains(where: { $0.name == topic }) else { return nil }
+        do {
+            _ = try admin.watermarks(topic: topic, partition: 0, timeoutMilliseconds: 4_000)
+            return nil
+        } catch {
+            return DoctorResult(
+                "broker", .failed, "the topic \(topic) of requests to sources cannot be read: \(error)",
+                hint:
+                    "no source is read without it: give this client the right to read it (KAFKA_SOURCE_REQUESTS_TOPIC)")
         }
     }
 

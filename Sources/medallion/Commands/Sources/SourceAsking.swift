@@ -33,17 +33,21 @@ struct SourceAsking: Sendable {
         isJSON = arguments.has("--json")
         var foreign: [String]
         switch what {
-        case .status: foreign = ["--reason", "--from", "--to", "--file"]
+        case .status: foreign = ["--reason", "--from", "--to", "--request", "--file"]
         case .request(let action):
             guard name != nil else { throw UsageError("NAME says which source") }
             foreign = ["--url", "--tenant"]
             if case .snapshot = action {} else { foreign += ["--from", "--to"] }
+            if case .giveUp = action {} else { foreign.append("--request") }
         }
         for option in foreign where arguments.value(option) != nil {
             throw UsageError("\(option) does not go with \(arguments.word(0) ?? "")")
         }
         guard reason.utf8.count <= SourceRequest.textBytesMax else {
             throw UsageError("--reason has at most \(SourceRequest.textBytesMax) bytes")
+        }
+        guard arguments.value("--request")?.utf8.count ?? 0 <= SourceRequest.textBytesMax else {
+            throw UsageError("--request has at most \(SourceRequest.textBytesMax) bytes")
         }
         // No shell can give U+0000, which no key of a database holds.
         for option in ["--from", "--to"]
@@ -64,7 +68,9 @@ struct SourceAsking: Sendable {
         if source.connector == .none {
             throw Failure("another program fills the topic of \(name) (connector none): ask that one")
         }
-        if case .snapshot = action {
+        switch action {
+        case .pause, .resume: break
+        case .snapshot, .giveUp:
             guard case .postgres = source.connector else {
                 throw Failure(
                     "only a table of Postgres can be read again; the connector of \(name) is "
@@ -99,6 +105,9 @@ struct SourceAsking: Sendable {
         switch action {
         case .pause: "is to stand still"
         case .resume: "is to continue"
+        case .giveUp(let id):
+            id.map { "the snapshot \(LogText.escaped($0)) is given up" }
+                ?? "the snapshots asked for so far are given up"
         case .snapshot(let range):
             range.isWhole
                 ? "its table is read again"

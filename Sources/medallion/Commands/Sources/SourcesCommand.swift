@@ -13,15 +13,18 @@ struct SourcesCommand: Command {
     static let table = ArgumentTable(
         options: [
             .init(name: "--file", value: "FILE", help: "The declaration, in place of SOURCES_FILE."),
-            .init(name: "--reason", value: "TEXT", help: "pause, resume, snapshot: why, for those who look later."),
+            .init(
+                name: "--reason", value: "TEXT",
+                help: "pause, resume, snapshot, give-up: why, for those who look later."),
             .init(name: "--from", value: "KEY", help: "snapshot: the first primary key (default: the table's first)."),
             .init(name: "--to", value: "KEY", help: "snapshot: the last primary key (default: the table's last)."),
+            .init(name: "--request", value: "ID", help: "give-up: the snapshot's request (default: all of them)."),
             APIClient.tenantOption,
             .init(name: "--url", value: "URL", help: "status: the API's address, in place of API_LISTEN."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
         positionals: [
-            .init(name: "ACTION", isRequired: true, help: "ls, check, status, pause, resume or snapshot."),
+            .init(name: "ACTION", isRequired: true, help: "ls, check, status, pause, resume, snapshot or give-up."),
             .init(name: "NAME", isRequired: false, help: "The source; status without it shows all."),
         ])
     static let details = """
@@ -31,8 +34,8 @@ struct SourcesCommand: Command {
         check names every fault with its place in the file, looks whether folders can be read, and ends with 1 where something
         has to be mended.
 
-        pause, resume and snapshot go by the topic KAFKA_SOURCE_REQUESTS_TOPIC to the processes that run, which heed them within
-        a second; a pause holds over restarts. status asks the API.
+        pause, resume, snapshot and give-up go by the topic KAFKA_SOURCE_REQUESTS_TOPIC to the processes that run, which heed
+        them within a second; a pause holds over restarts. give-up ends a snapshot that was asked for. status asks the API.
 
           medallion sources check --file sources.json
           medallion sources pause products --reason "their prices are being mended"
@@ -44,6 +47,7 @@ struct SourcesCommand: Command {
         case list = "ls"
         case check
         case status, pause, resume, snapshot
+        case giveUp = "give-up"
     }
 
     private let action: Action
@@ -55,12 +59,13 @@ struct SourcesCommand: Command {
         isJSON = arguments.has("--json")
         file = arguments.value("--file").map { AbsolutePath.of($0) }
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is one of ls, check, status, pause, resume and snapshot")
+            throw UsageError("ACTION is one of ls, check, status, pause, resume, snapshot and give-up")
         }
         self.action = action
         switch action {
         case .list, .check:
-            for name in ["--reason", "--from", "--to", "--tenant", "--url"] where arguments.value(name) != nil {
+            for name in ["--reason", "--from", "--to", "--request", "--tenant", "--url"]
+            where arguments.value(name) != nil {
                 throw UsageError("\(name) does not go with \(action.rawValue)")
             }
             guard arguments.word(1) == nil else { throw UsageError("\(action.rawValue) takes no NAME") }
@@ -71,6 +76,7 @@ struct SourcesCommand: Command {
         case .snapshot:
             let range = SourceKeyRange(from: arguments.value("--from"), to: arguments.value("--to"))
             asking = try SourceAsking(.request(.snapshot(range)), arguments)
+        case .giveUp: asking = try SourceAsking(.request(.giveUp(arguments.value("--request"))), arguments)
         }
     }
 
@@ -87,7 +93,7 @@ struct SourcesCommand: Command {
         switch action {
         case .list: list(declared)
         case .check: try check(declared)
-        case .status, .pause, .resume, .snapshot: try await asking?.ask(context, declared)
+        case .status, .pause, .resume, .snapshot, .giveUp: try await asking?.ask(context, declared)
         }
     }
 

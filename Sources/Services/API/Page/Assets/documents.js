@@ -123,12 +123,15 @@ function showWays() {
   about.replaceChildren(form.hidden && collections.size ? empty("Open a document to look at it. Its collection is written by its source, not here.") : "");
 }
 
-/** Sets a value at a place such as `about.body`. */
+/** Sets a value at a place such as `about.body`, unless something else stands on the way to it. */
 function put(object, path, value) {
   const names = path.split(".");
   const last = names.pop();
   let inner = object;
-  for (const name of names) inner = inner[name] ??= Object.create(null);
+  for (const name of names) {
+    inner = inner[name] ??= Object.create(null);
+    if (typeof inner !== "object") return;
+  }
   inner[last] = value;
 }
 
@@ -225,8 +228,10 @@ async function write() {
   const fields = collections.get(choice.value)?.fields ?? null;
   // A new one need not say twice what it is called.
   if (fields !== null && document !== null && typeof document === "object" && at(document, fields.id) === undefined) put(document, fields.id, id);
+  const sent = text.value;
   const isFound = await send(id, { method: "PUT", body: document }, "can be found");
-  if (!isFound) return;
+  // What was opened or typed meanwhile stays.
+  if (!isFound || identity.value.trim() !== id || text.value !== sent) return;
   const notice = [...said.childNodes];
   await Promise.all([load(), readCollections("")]);
   await edit(id, false);

@@ -12,6 +12,8 @@ let timer = null;
 let looks = 0;
 /** By the source's name: what changes with each look, so that buttons and fields keep the focus. */
 const cards = new Map();
+/** Whether what is said is that a look failed. */
+let hasFailed = false;
 const list = el("div", { class: "trace-body" });
 const said = el("div", { role: "status" });
 const reason = el("input", { type: "text", maxLength: 250, size: 32, placeholder: "why, for those who look later" });
@@ -39,11 +41,17 @@ async function look() {
   const mine = looks;
   try {
     const { sources } = await api("/sources");
-    if (mine === looks) draw(sources);
+    if (mine === looks) {
+      if (hasFailed) said.replaceChildren();
+      hasFailed = false;
+      draw(sources);
+    }
   } catch (error) {
     if (mine === looks) {
-      cards.clear();
-      list.replaceChildren(failure(error));
+      hasFailed = cards.size > 0;
+      // What is typed into a card outlives a look that failed.
+      if (cards.size === 0) list.replaceChildren(failure(error));
+      else said.replaceChildren(failure(error));
     }
   }
   if (isShown && mine === looks) timer = setTimeout(look, document.hidden ? 5 * lookMilliseconds : lookMilliseconds);

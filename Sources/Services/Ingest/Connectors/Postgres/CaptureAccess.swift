@@ -101,17 +101,18 @@ struct ExportedSnapshot {
     let name: String
     let position: UInt64
 
-    /// Making one waits for the transactions that run.
-    private static let limit = 60_000
-
-    init(_ access: CaptureAccess, _ log: ReplicationConnection, slot: String, isTemporary: Bool) throws {
+    /// - Parameter limitMilliseconds: making one waits for the transactions that run.
+    init(
+        _ access: CaptureAccess, _ log: ReplicationConnection, slot: String, isTemporary: Bool,
+        limitMilliseconds: Int = 60_000
+    ) throws {
         let process = try log.run(
             "SELECT pg_backend_pid()", operation: "ask for the process", timeoutMilliseconds: 15_000)
         let rows: [[String?]]
         do throws(PostgresError) {
             rows = try log.run(
                 "CREATE_REPLICATION_SLOT \(PostgresText.identifier(slot)) \(isTemporary ? "TEMPORARY " : "")LOGICAL pgoutput "
-                    + "EXPORT_SNAPSHOT", operation: "create a slot", timeoutMilliseconds: Self.limit)
+                    + "EXPORT_SNAPSHOT", operation: "create a slot", timeoutMilliseconds: limitMilliseconds)
         } catch {
             switch error.sqlState {
             case "53400":
@@ -121,7 +122,7 @@ struct ExportedSnapshot {
             case nil where error.kind == .timeout:
                 access.end(process: process.first?.first.flatMap { $0 }.flatMap { Int($0) })
                 throw CaptureError(
-                    "no slot could be made within \(Self.limit / 1_000) s: it waits for transactions that run "
+                    "no slot could be made within \(limitMilliseconds / 1_000) s: it waits for transactions that run "
                         + "(pg_stat_activity, the oldest xact_start); end them, or wait")
             default: throw error
             }

@@ -52,34 +52,41 @@ struct CaptureSlot {
         lost(declaration, "the server invalidated the slot \(declaration.slot)")
     }
 
-    /// Bytes of the server's log behind what the slot has confirmed; nil without the slot.
+    /// Bytes of the server's log behind what the slot has confirmed; nil without the slot, and for one that keeps nothing any more.
     static func lag(_ connection: PostgresConnection, _ declaration: PostgresDeclaration) throws -> Double? {
         let rows = try connection.script(
             """
             SELECT pg_wal_lsn_diff(
                 CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
                 confirmed_flush_lsn)
-            FROM pg_replication_slots WHERE slot_name = \(PostgresText.literal(declaration.slot))
+            FROM pg_replication_slots
+            WHERE slot_name = \(PostgresText.literal(declaration.slot)) AND wal_status IS DISTINCT FROM 'lost'
             """, operation: "look for the slot's lag", timeoutMilliseconds: 5_000)
         return rows.first?.first.flatMap { $0 }.flatMap { Double($0) }
     }
 
     /// The same of a source that nobody reads, noted where a reader notes it.
     ///
-    /// - Throws: ``CaptureError`` where the server lost the slot, or cannot be asked.
+    /// - Parameter statePath: where the connector keeps what it has read: if there is anything, there has to be a slot that continues it.
+    /// - Throws: ``CaptureError`` where the slot is lost, or the server cannot be asked.
     static func lagWhilePaused(
-        _ declaration: PostgresDeclaration, source: String, _ metrics: MetricsRegistry
+        _ declaration: PostgresDeclaration, source: String, statePath: String, _ metrics: MetricsRegistry
     ) throws -> Int64? {
         do {
             let access = try CaptureAccess(declaration, connectMilliseconds: 5_000)
             let connection = try access.connection()
             defer { connection.close() }
-            // There is none before the first start.
-            guard let slot = try read(connection, declaration) else { return nil }
-            guard !slot.isLost else { throw invalidated(declaration) }
-            guard let bytes = try lag(connection, declaration) else { return nil }
-            lagGauge(metrics, source: source).set(bytes)
-            return Int64(bytes)
+            let (slot, bytes) = (try read(connection, declaration), try lag(connection, declaration))
+            // A slot that is not there keeps nothing.
+            lagGauge(metrics, source: source).set(bytes ?? 0)
+            // There is none before the first start, and a snapshot that is declared and not begun makes a new one.
+            if let known = try CaptureState.read(statePath), try !known.isOutdated(by: declaration) {
+                try check(slot, readTo: known.confirmed, declaration)
+            } else if slot?.isLost == true {
+                throw invalidated(declaration)
+            }
+            lossGauge(metrics, source: source).set(0)
+            return bytes.map { Int64($0) }
         } catch {
             let isLoss = (error as? CaptureError)?.isLoss == true
             if isLoss { lossGauge(metrics, source: source).set(1) }

@@ -7,7 +7,8 @@ extension PostgresConnector {
     func connect() throws {
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
         let connection = try access.connection()
-        if let bytes = try? CaptureSlot.lag(connection, declaration) { lag.set(bytes) }
+        // Without the slot nothing is kept.
+        lag.set(try CaptureSlot.lag(connection, declaration) ?? 0)
         if state == nil { state = try CaptureState.read(options.statePath) }
         let known = try state.flatMap { try $0.isOutdated(by: declaration) ? nil : $0 }
         let purpose: CaptureCatalogue.Purpose
@@ -91,6 +92,19 @@ extension PostgresConnector {
     func follow() throws {
         guard let state else { return }
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
-        stream = try ChangeStream(access, declaration, state, from: max(confirmed, state.confirmed))
+        let position = max(confirmed, state.confirmed)
+        let connection = try access.connection()
+        defer { connection.close() }
+        // The server does not refuse a place before the slot's: it begins where the slot does, and what lies between is passed by.
+        try CaptureSlot.check(try CaptureSlot.read(connection, declaration), readTo: position, declaration)
+        let begun = try ChangeStream(access, declaration, state, from: position)
+        do {
+            // From now on the slot is this session's. It may have been made again since the first look.
+            try CaptureSlot.check(try CaptureSlot.read(connection, declaration), readTo: position, declaration)
+        } catch {
+            begun.close()
+            throw error
+        }
+        stream = begun
     }
 }

@@ -32,6 +32,8 @@ package final class PostgresConnector: BatchConnector {
     /// When the log may be tried again while the table is read.
     private var followNotBefore: Int64 = 0
     private var faultBeside = ""
+    /// That changes are lost, found beside rows that had to be handed over first.
+    private var lossBeside: CaptureError?
     private static let followPauseNanoseconds: Int64 = 1_000_000_000
     /// Whether rows of the snapshot at hand may have been sent by a process before.
     var isResumed = false
@@ -45,6 +47,11 @@ package final class PostgresConnector: BatchConnector {
     /// When one that could not begin may be tried again.
     var requestNotBefore: Int64 = 0
     var requestFault = ""
+    /// Waits in a row of the request at hand, and pages of it in a row that failed.
+    var requestWaits = 0
+    var requestFailures = 0
+    /// The transactions that ran when one was to begin.
+    var runningBefore: Set<String>?
 
     /// Events are numbered as they are handed over; numbers are this process's alone.
     var handedOver: Int64 = 0
@@ -78,9 +85,10 @@ package final class PostgresConnector: BatchConnector {
     convenience init(
         _ declaration: PostgresDeclaration, _ context: ConnectorContext, metrics: MetricsRegistry, logger: Logger
     ) throws {
-        var options = Options(statePath: context.stateFolder + "/postgres.json")
+        var options = Options(statePath: context.statePath)
         options.idPath = context.idPath
         options.requests = { context.wishes()?.snapshots ?? [] }
+        options.isGivenUp = { context.wishes()?.givenUp.contains($0) ?? false }
         try self.init(
             declaration, source: context.source.name.text, options: options, metrics: metrics, logger: logger)
     }
@@ -89,6 +97,11 @@ package final class PostgresConnector: BatchConnector {
 
     package func next(after position: SourcePosition?) throws -> SourceBatch {
         do {
+            if let found = lossBeside {
+                lossBeside = nil
+                throw found
+            }
+            if let batch = try giveUp() { return batch }
             if snapshot != nil {
                 var batch = try readTable()
                 readLogBeside(&batch)
@@ -144,6 +157,12 @@ package final class PostgresConnector: BatchConnector {
         } catch {
             loseStream()
             let fault = declaration.dsn.scrubbed("\(error)")
+            batch.fault = "the log cannot be read while the table is: \(fault)"
+            // Reading on in the table helps nothing then. Its rows of this batch are handed over first.
+            if let found = error as? CaptureError, found.isLoss {
+                loss.set(1)
+                lossBeside = found
+            }
             guard fault != faultBeside else { return }
             faultBeside = fault
             logger.warning("the log cannot be read while the table is", ["error": fault])
@@ -175,7 +194,7 @@ package final class PostgresConnector: BatchConnector {
                 if let refusal = step.refusal { batch.refusals.append(refusal) }
                 if let columns = step.described, isNew(columns) { try look(isForced: true) }
                 if let end = step.committed { note(commit: end) }
-                if let end = step.idleAt, milestones.isEmpty { confirmed = max(confirmed, end) }
+                if let end = step.idleAt { note(idle: end) }
                 try pass()
                 if step.wantsReply { try confirm(stream, asksForReply: false) }
             }
@@ -202,6 +221,13 @@ package final class PostgresConnector: BatchConnector {
         readTo = max(readTo, end)
         if let last = milestones.last, last.event == handedOver, case .commit = last.kind { milestones.removeLast() }
         milestones.append(CaptureMilestone(event: handedOver, kind: .commit(end)))
+    }
+
+    /// Notes that nothing is open before a place in the log. Where rows of the table are on their way, it is confirmed once they have
+    /// arrived: a table that is quiet must not keep the log while all of it is read.
+    private func note(idle end: UInt64) {
+        guard end > confirmed else { return }
+        if milestones.isEmpty { confirmed = end } else { note(commit: end) }
     }
 
     /// Whether the log tells of other columns than the catalogue did.
@@ -270,7 +296,8 @@ package final class PostgresConnector: BatchConnector {
             switch milestones[count].kind {
             case .commit(let end):
                 confirmed = max(confirmed, end)
-                changed?.part = nil
+                // What lies before a place where nothing was open may be older than the transaction at hand.
+                if let part = changed?.part, part.commit < end { changed?.part = nil }
             case .part(let part): changed?.part = part
             case .row(let key, let count):
                 changed?.after = key

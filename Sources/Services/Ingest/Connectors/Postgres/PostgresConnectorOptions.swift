@@ -23,8 +23,15 @@ extension PostgresConnector {
         package var idPath: String?
         /// The snapshots that operators ask for, the oldest first; asked between two looks at the log.
         package var requests: @Sendable () -> [SourceRequest] = { [] }
-        /// How long a snapshot that could not begin waits.
+        /// Whether an operator gave a snapshot up, by its id.
+        package var isGivenUp: @Sendable (String) -> Bool = { _ in false }
+        /// How long a snapshot that could not begin, or be read on, waits at first. It is twice as long each time, up to the limit.
         package var requestPauseMilliseconds: Int64 = 5_000
+        package var requestPauseMillisecondsMax: Int64 = 300_000
+        /// How long making the slot of such a snapshot may keep the log from being read.
+        package var requestSlotMilliseconds = 10_000
+        /// After so many pages in a row that fail, it is refused.
+        package var requestFailuresMax = 12
 
         package init(statePath: String) { self.statePath = statePath }
     }

@@ -18,13 +18,11 @@ extension PostgresConnector {
         do throws(PostgresError) {
             (rows, isEnd) = try snapshot.rows(after: request.map(\.after) ?? readKey)
         } catch {
-            // The same statement would fail again, and keep the log from being read.
-            guard let request, let state = error.sqlState, Self.refusals.contains(where: { state.hasPrefix($0) }) else {
-                throw error
-            }
-            try refuse(request, "\(error)", &batch)
+            guard let request else { throw error }
+            try stand(request, after: error, &batch)
             return batch
         }
+        (requestFailures, requestWaits) = (0, 0)
         let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
         var origin = ChangeOrigin(
             position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
@@ -128,7 +126,6 @@ extension PostgresConnector {
         guard !isNew || asked != nil else { return }
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         guard now >= requestNotBefore else { return }
-        requestNotBefore = now + options.requestPauseMilliseconds
         let wanted: CaptureRequest
         if let asked, case .snapshot(let range) = asked.action {
             wanted = CaptureRequest(id: asked.id, range: range, version: 0)
@@ -139,19 +136,58 @@ extension PostgresConnector {
         }
         do {
             try open(wanted, known)
-            (requestNotBefore, requestFault) = (0, "")
+            (requestNotBefore, requestFault, runningBefore) = (0, "", nil)
             batch.snapshot = progress(.running)
         } catch {
-            let fault = declaration.dsn.scrubbed("\(error)")
-            if fault != requestFault {
-                logger.warning("a snapshot that was asked for cannot begin; tried again", ["error": fault])
-            }
-            requestFault = fault
-            var waits = SnapshotProgress(
-                id: wanted.id, state: .waiting, from: wanted.range.from, to: wanted.range.to, rows: wanted.rows)
-            waits.reason = fault
-            batch.snapshot = waits
+            wait(wanted, declaration.dsn.scrubbed("\(error)"), &batch)
         }
+    }
+
+    /// Puts off what cannot be read now, for longer each time.
+    private func wait(_ wanted: CaptureRequest, _ fault: String, _ batch: inout SourceBatch) {
+        let pause = options.requestPauseMilliseconds << Int64(min(requestWaits, 16))
+        requestNotBefore =
+            SystemClock.monotonicNanoseconds() / 1_000_000 + min(pause, options.requestPauseMillisecondsMax)
+        // The first time is usual on a server on which others write.
+        if requestWaits > 0, fault != requestFault {
+            logger.warning("a snapshot that was asked for cannot be read now; tried again", ["error": fault])
+        }
+        requestWaits += 1
+        requestFault = fault
+        var waits = SnapshotProgress(
+            id: wanted.id, state: .waiting, from: wanted.range.from, to: wanted.range.to, rows: wanted.rows)
+        waits.reason = fault
+        batch.snapshot = waits
+    }
+
+    /// A page of what was asked for failed: the log is read on, and the page is tried again. What the server cannot make sense of is
+    /// refused at once, and what fails again and again in the end.
+    private func stand(
+        _ wanted: CaptureRequest, after error: PostgresError, _ batch: inout SourceBatch
+    ) throws {
+        let isSenseless = error.sqlState.map { state in Self.refusals.contains { state.hasPrefix($0) } } ?? false
+        // A server that goes away says nothing of the table.
+        if error.kind != .closed, error.kind != .connect { requestFailures += 1 }
+        guard !isSenseless, requestFailures < options.requestFailuresMax else {
+            let words = isSenseless ? "\(error)" : "\(requestFailures) attempts in a row failed: \(error)"
+            return try refuse(wanted, words, &batch)
+        }
+        snapshot?.close()
+        snapshot = nil
+        wait(wanted, declaration.dsn.scrubbed("\(error)"), &batch)
+    }
+
+    /// Ends what is at hand where an operator does not want it any more.
+    ///
+    /// - Returns: what says so; nil where there is nothing to end.
+    func giveUp() throws -> SourceBatch? {
+        guard let unwanted = request ?? state?.request, options.isGivenUp(unwanted.id) else { return nil }
+        guard state?.over.contains(unwanted.id) == false, !isRequestHandedOver else { return nil }
+        var batch = SourceBatch()
+        batch.isConnecting = stream == nil
+        try end(unwanted, "an operator gave it up", &batch)
+        logger.info("a snapshot was given up", ["request": unwanted.id, "rows": String(unwanted.rows)])
+        return batch
     }
 
     private func open(_ wanted: CaptureRequest, _ known: CaptureState) throws {
@@ -162,7 +198,10 @@ extension PostgresConnector {
         defer { log.close() }
         let system = try ServerPlace(log)
         try CaptureContinuity.check(system, log, known, readTo: max(known.confirmed, readTo), declaration)
-        let view = try ExportedSnapshot(access, log, slot: access.temporarySlot, isTemporary: true)
+        try checkRunning(connection)
+        let view = try ExportedSnapshot(
+            access, log, slot: access.temporarySlot, isTemporary: true,
+            limitMilliseconds: options.requestSlotMilliseconds)
         guard CaptureOrder.reaches(view.position) else {
             throw CaptureError("the log's place is beyond what versions can hold")
         }
@@ -190,17 +229,43 @@ extension PostgresConnector {
             ])
     }
 
+    /// Making a slot waits for the transactions that write, while nothing is read of the log. So those that were there the last time
+    /// have to be over.
+    private func checkRunning(_ connection: PostgresConnection) throws {
+        // Every role may see these, those that are prepared among them.
+        let rows = try connection.script(
+            "SELECT x::text FROM txid_snapshot_xip(txid_current_snapshot()) x ORDER BY x LIMIT \(Self.runningMax)",
+            operation: "look for transactions", timeoutMilliseconds: 15_000)
+        let running = Set(rows.compactMap { $0.first.flatMap { $0 } })
+        let before = runningBefore ?? running
+        runningBefore = running
+        guard let oldest = before.intersection(running).compactMap({ Int64($0) }).min() else { return }
+        throw CaptureError(
+            "it waits for transactions that run (the oldest is \(oldest); pg_stat_activity, backend_xid, or pg_prepared_xacts): "
+                + "end them, or wait")
+    }
+
+    private static let runningMax = 1_000
+
     /// Gives up what the database cannot make sense of.
     private func refuse(_ refused: CaptureRequest, _ reason: String, _ batch: inout SourceBatch) throws {
         let words = declaration.dsn.scrubbed(reason)
+        try end(refused, words, &batch)
+        batch.refusals.append(SourceRefusal(place: "the snapshot \(refused.id)", reason: words))
+    }
+
+    /// Ends a request before its end. What was read of it is on its way.
+    private func end(_ refused: CaptureRequest, _ words: String, _ batch: inout SourceBatch) throws {
+        request = refused
         batch.snapshot = progress(.refused, words)
         if var changed = state {
             changed.end(refused.id)
             try changed.write(options.statePath)
             state = changed
         }
-        batch.refusals.append(SourceRefusal(place: "the snapshot \(refused.id)", reason: words))
         (request, isRequestHandedOver) = (nil, false)
+        (requestNotBefore, requestFault, requestWaits, requestFailures) = (0, "", 0, 0)
+        runningBefore = nil
         snapshot?.close()
         snapshot = nil
     }
