@@ -49,13 +49,15 @@ struct FilesRowTests {
     func cutPacked() throws {
         let scene = try FilesScene()
         scene.ahead = 60_000
-        let first = Packing.gzip(Array("id,text\n1,a\n7,hello wor".utf8))
-        try scene.write(first, to: "a.csv.gz")
+        let first = try Packing.zstd(Array("id,text\n1,a\n7,hello wor".utf8))
+        try scene.write(first, to: "a.csv.zst")
         try scene.drain()
-        try scene.write(first + Packing.gzip(Array("ld\n8,b\n".utf8)), to: "a.csv.gz")
+        try scene.write(first + Packing.zstd(Array("ld\n8,b\n".utf8)), to: "a.csv.zst")
         scene.ahead = 120_000
         try scene.drain()
-        #expect(scene.values.dropFirst(2) == [row("7", "hello world"), row("8", "b")] && scene.refusals.isEmpty)
+        #expect(
+            scene.values.dropFirst(2) == [row("7", "hello world"), row("8", "b")] && scene.refusals.isEmpty,
+            "\(scene.values) \(scene.refusals)")
     }
 
     @Test("a file whose every line opens a quote is read in a time that grows with its size")

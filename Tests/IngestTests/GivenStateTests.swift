@@ -52,7 +52,7 @@ struct GivenStateTests {
         try scene.write("id,text\n1,a\n2\n3\n", to: "a.csv")
         #expect(try scene.run().refusals == ["columns": 2])
         let again = try scene.run()
-        #expect(again.refusals.isEmpty && again.refusedBefore == 2)
+        #expect(again.refusals.isEmpty && again.refusedBefore == 2, "\(again)")
         #expect(try scene.run(startsOver: true).refusedBefore == 0)
     }
 

@@ -78,7 +78,7 @@ struct PostgresLossTests {
         try scene.run("DELETE FROM things WHERE id < 5")
         try scene.run("SELECT pg_create_logical_replication_slot('\(slot)', 'pgoutput')")
         var fault: (any Error)?
-        for _ in 0..<3_000 where fault == nil {
+        for _ in 0..<20_000 where fault == nil {
             do {
                 try scene.step()
                 try scene.deliver()

@@ -132,8 +132,9 @@ import Testing
                 #expect(try scene.found("kettle").count == 25, "nothing is read")
             }
             try deployment.wait(for: "the lag of the slot") { try source()?["lag_bytes"]?.integer ?? 0 > 0 }
-            let health = try deployment.api.get("/health")["dependencies"]?["source things"]
-            #expect(health?["state"]?.string == "ok", "\(String(describing: health))")
+            try deployment.wait(for: "the health of a source that is paused") {
+                try deployment.api.get("/health")["dependencies"]?["source things"]?["state"]?.string == "ok"
+            }
             let shown = try deployment.command(["sources", "status", "things"], environment: environment)
             #expect(shown.contains("paused at") && shown.contains("a trial"), "\(shown)")
             try deployment.command(

@@ -26,7 +26,7 @@ import Testing
             func word(_ number: Int) -> String {
                 "word" + "\(number)".unicodeScalars.map { String(UnicodeScalar(UInt8($0.value) + 49)) }.joined()
             }
-            let rows = (0..<300).map { "row\($0),\"kettle number \(word($0))\"\n" }
+            let rows = (0..<1_500).map { "row\($0),\"kettle number \(word($0))\"\n" }
             try File.replace(folder + "/a.csv", with: Array(("id,text\n" + rows.joined()).utf8))
             try File.replace(folder + "/b.md", with: Array("# A teapot\n\nIt is made of *porcelain*.\n".utf8))
             try File.replace(folder + "/c.html", with: Array("<title>Samovar</title><p>Copper and brass.".utf8))
@@ -38,11 +38,12 @@ import Testing
             let trial = try deployment.refusal(
                 ["ingest", folder, "--dry-run", "--source", "notes"], environment: declared)
             #expect(
-                trial.contains("302 documents of 4 files: 302 would be indexed, 0 would go to quarantine"), "\(trial)")
+                trial.contains("1502 documents of 4 files: 1502 would be indexed, 0 would go to quarantine"), "\(trial)"
+            )
             #expect(trial.contains("d.txt: is no UTF-8"), "\(trial)")
 
-            // Slowly, so that there is a middle.
-            let slow = declared.merging(["MAX_EVENTS_PER_MIN": "100"]) { $1 }
+            // The first 1,200 as quickly as they go, and then slowly, so that there is a middle.
+            let slow = declared.merging(["MAX_EVENTS_PER_MIN": "1200"]) { $1 }
             let first = try deployment.start("ingest", [folder, "--source", "notes"], environment: slow)
             let state = deployment.dataFolder + "/ingest/notes/files.jsonl"
             try deployment.wait(for: "a part to be acknowledged") {
@@ -80,9 +81,9 @@ import Testing
                 let page = try deployment.api.get("/collections")["collections"]?.array?.first {
                     $0["name"]?.string == "notes"
                 }
-                return page?["documents"]?.integer == 303
+                return page?["documents"]?.integer == 1_503
             }
-            for words in [0, 150, 299].map(word) {
+            for words in [0, 150, 1_499].map(word) {
                 #expect(try deployment.api.search(words, mode: "lexical").count == 1)
             }
             #expect(try deployment.api.search("porcelain", mode: "lexical") == ["b.md"])

@@ -199,7 +199,9 @@ extension FilesConnector {
         }
         guard let tally = options.given?.tally else { return }
         let isUnchanged = !hasFailed && reading.documentCount == 0 && !begun.contains(reading.path)
-        tally.finished(bytes: reading.reader.rawOffset, isUnchanged: isUnchanged)
+        tally.finished(
+            bytes: reading.reader.rawOffset, isUnchanged: isUnchanged,
+            refusedBefore: isUnchanged ? reading.progress.refusedCount - reading.refusalCount : 0)
     }
 
     /// Compares the part of a file that was read with its present content.

@@ -232,9 +232,10 @@ extension PostgresConnector {
     /// Making a slot waits for the transactions that write, while nothing is read of the log. So those that were there the last time
     /// have to be over.
     private func checkRunning(_ connection: PostgresConnection) throws {
-        // Every role may see these, those that are prepared among them.
+        // Every role may see these, those that are prepared among them. A snapshot's list lacks the newest ones.
         let rows = try connection.script(
-            "SELECT x::text FROM txid_snapshot_xip(txid_current_snapshot()) x ORDER BY x LIMIT \(Self.runningMax)",
+            "SELECT transactionid::text FROM pg_locks WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted "
+                + "ORDER BY transactionid::text::bigint LIMIT \(Self.runningMax)",
             operation: "look for transactions", timeoutMilliseconds: 15_000)
         let running = Set(rows.compactMap { $0.first.flatMap { $0 } })
         let before = runningBefore ?? running
