@@ -153,7 +153,9 @@ struct CaptureFreshness {
         json.integer("top_k", 3)
         json.endObject()
         let request = HTTPClientRequest(
-            method: "POST", url: api + "/search", headers: [("Content-Type", "application/json")], body: json.bytes)
+            method: "POST", url: api + "/search",
+            // A kept reply may be a second old, as declared; what is asked here is the index.
+            headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: json.bytes)
         guard let reply = try? client.request(request, timeoutMilliseconds: limit), reply.status == 200 else {
             return nil
         }
