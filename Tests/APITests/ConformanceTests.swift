@@ -35,6 +35,7 @@ import Testing
                 (dependencies.control, dependencies.golden) = (control, FakeGoldenShelf())
                 dependencies.keys = TestKeyDesk()
                 dependencies.intake = scene.desk
+                dependencies.sourceDesk = FakeTopicOfRequests().desk(scene.sources.withLock { $0 })
                 // Every suppression is applied at once, and was lifted.
                 dependencies.suppressions = SuppressionDesk(
                     publish: { _, _ in }, list: { _, _, _, _ in [] },

@@ -13,31 +13,31 @@ import Testing
 
 @testable import API
 
-/// Sources that are paused, resumed and read again over HTTP.
-@Suite struct SourceRequestReplyTests {
-    /// The topic, and what a process has read of it.
-    private final class FakeTopicOfRequests: Sendable {
-        let requests = Mutex<[SourceRequest]>([])
-        let wishes = Mutex<[String: SourceWishes]>([:])
-        let isRead = Mutex(true)
-        let isAway = Mutex(false)
+/// The topic, and what a process has read of it.
+final class FakeTopicOfRequests: Sendable {
+    let requests = Mutex<[SourceRequest]>([])
+    let wishes = Mutex<[String: SourceWishes]>([:])
+    let isRead = Mutex(true)
+    let isAway = Mutex(false)
 
-        func desk(_ sources: [SourceDeclaration]) -> SourceDesk {
-            SourceDesk(
-                sources: { sources }, publish: { [self] request, _ in try publish(request) },
-                wishes: { [self] source in
-                    wishes.withLock { $0[source] ?? SourceWishes() }
-                })
-        }
-
-        func publish(_ request: SourceRequest) throws {
-            if isAway.withLock({ $0 }) { throw FakeFailure() }
-            requests.withLock { $0.append(request) }
-            guard isRead.withLock({ $0 }) else { return }
-            wishes.withLock { $0[request.source, default: SourceWishes()].take(request) }
-        }
+    func desk(_ sources: [SourceDeclaration]) -> SourceDesk {
+        SourceDesk(
+            sources: { sources }, publish: { [self] request, _ in try publish(request) },
+            wishes: { [self] source in
+                wishes.withLock { $0[source] ?? SourceWishes() }
+            })
     }
 
+    func publish(_ request: SourceRequest) throws {
+        if isAway.withLock({ $0 }) { throw FakeFailure() }
+        requests.withLock { $0.append(request) }
+        guard isRead.withLock({ $0 }) else { return }
+        wishes.withLock { $0[request.source, default: SourceWishes()].take(request) }
+    }
+}
+
+/// Sources that are paused, resumed and read again over HTTP.
+@Suite struct SourceRequestReplyTests {
     private let keys = TestKeys()
     private let topic = FakeTopicOfRequests()
 
