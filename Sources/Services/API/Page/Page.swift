@@ -84,7 +84,8 @@ struct Page: Sendable {
     static let files: [String: PageFile] = {
         let scripts: [(String, [UInt8])] = [
             ("admin.js", PackageResources.admin_js), ("answer.js", PackageResources.answer_js),
-            ("ask.js", PackageResources.ask_js), ("chain.js", PackageResources.chain_js),
+            ("ask.js", PackageResources.ask_js), ("attributes.js", PackageResources.attributes_js),
+            ("chain.js", PackageResources.chain_js),
             ("chart.js", PackageResources.chart_js), ("docs.js", PackageResources.docs_js),
             ("documents.js", PackageResources.documents_js), ("dom.js", PackageResources.dom_js),
             ("faults.js", PackageResources.faults_js),

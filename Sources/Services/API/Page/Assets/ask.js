@@ -4,10 +4,11 @@ import { action, count, empty, labelled, option, origin, quantity, time, traceLi
 import { readEvents } from "./sse.js";
 import { showAnswer } from "./answer.js";
 import { examples } from "./questions.js";
+import { attributeFields } from "./attributes.js";
 
 export const title = "Ask";
 
-const facetNames = ["wiki", "lang", "type"];
+const attributes = attributeFields();
 let mode = "ask";
 let running = null;
 let lastRun = "";
@@ -19,10 +20,8 @@ const modes = ["ask", "search"].map((name) => el("button", {
 }, name === "ask" ? "Ask" : "Search"));
 const filters = el("div", { class: "filters" },
   labelled("arms", el("select", { name: "mode" }, option("hybrid", "both, fused"), option("vector"), option("lexical"))),
-  labelled("wiki", el("input", { name: "wiki", size: 12, placeholder: "enwiki, dewiki" })),
   labelled("lang", el("input", { name: "lang", size: 6, placeholder: "en, de" })),
-  labelled("type", el("select", { name: "type" }, option("", "any"), option("edit"), option("new"))),
-  labelled("by", el("select", { name: "is_bot" }, option("", "anyone"), option("false", "people"), option("true", "bots"))),
+  attributes.node,
   labelled("from (UTC)", el("input", { name: "from", type: "datetime-local", step: 1 })),
   labelled("to (UTC)", el("input", { name: "to", type: "datetime-local", step: 1 })));
 const more = el("details", { class: "filter-box" }, el("summary", {}, "Filters"), filters);
@@ -45,7 +44,12 @@ export function show(way, text) {
   } else if (!results.children.length) {
     introduce();
   }
+  attributes.ready();
   query.focus({ preventScroll: true });
+}
+
+export function keyChanged() {
+  attributes.forget();
 }
 
 export function hide() {
@@ -75,9 +79,8 @@ function setMode(next) {
 function asked(interpret) {
   const wanted = values(form);
   const found = { query: query.value, mode: wanted.mode ?? "hybrid", interpret, filters: {} };
-  for (const name of ["wiki", "lang"]) if (wanted[name]) found.filters[name] = words(wanted[name]);
-  if (wanted.type) found.filters.type = wanted.type;
-  if (wanted.is_bot) found.filters.is_bot = wanted.is_bot === "true";
+  if (wanted.lang) found.filters.lang = words(wanted.lang);
+  Object.assign(found.filters, attributes.wanted(wanted));
   for (const end of ["from", "to"]) {
     if (wanted[end]) found.filters[end] = `${wanted[end].length === 16 ? `${wanted[end]}:00` : wanted[end]}Z`;
   }
@@ -90,6 +93,8 @@ async function run(interpret = true) {
   running?.abort();
   const mine = new AbortController();
   running = mine;
+  await attributes.ready();
+  if (mine.signal.aborted) return;
   const body = asked(interpret);
   lastRun = `${mode} ${body.query}`;
   history.replaceState(null, "", `#/ask/${mode}/${encodeURIComponent(body.query)}`);
@@ -156,7 +161,7 @@ function understood(reply) {
 }
 
 async function search(body, signal) {
-  const reply = await api("/search", { body: { ...body, top_k: 20, facets: facetNames, total: true }, signal });
+  const reply = await api("/search", { body: { ...body, top_k: 20, facets: ["lang", ...attributes.facets()], total: true }, signal });
   const hits = el("ol", { class: "hits" });
   const found = reply.hits.length;
   const total = reply.total ? ` of ${count(reply.total.value)}${reply.total.relation === "gte" ? " or more" : ""} with a word of it` : "";
@@ -171,9 +176,10 @@ async function search(body, signal) {
 function facets(found) {
   return el("div", { class: "facets" }, Object.entries(found).filter(([, facet]) => facet.values.length).map(([name, facet]) =>
     el("div", { class: "facet" }, el("span", { class: "faint" }, name), facet.values.slice(0, 6).map((one) => el("button", {
-      class: "small", type: "button", onclick: () => {
-        const field = filters.querySelector(`[name=${name}]`);
-        field.value = field.tagName === "SELECT" && ![...field.options].some((option) => option.value === one.value) ? "" : String(one.value);
+      // A field holds several, by commas.
+      class: "small", disabled: String(one.value).includes(","), type: "button", onclick: () => {
+        const field = filters.querySelector(`[name="${name}"]`);
+        field.value = field.tagName === "SELECT" && ![...field.options].some((option) => option.value === String(one.value)) ? "" : String(one.value);
         more.open = true;
         run();
       },

@@ -12,6 +12,7 @@ const waitMilliseconds = 20000;
 /** By their names. */
 let collections = new Map();
 let loads = 0;
+let counting;
 let listed = [];
 let cursor = null;
 /** The id in the editor as the index has it; null for a new document. */
@@ -70,6 +71,12 @@ async function readCollections(wanted) {
   } catch (error) {
     overview.replaceChildren(failure(error));
   }
+}
+
+/** The server keeps its counts for two seconds. */
+function countSoon() {
+  clearTimeout(counting);
+  counting = setTimeout(() => readCollections(""), 2_500);
 }
 
 async function load() {
@@ -167,7 +174,7 @@ async function edit(id, isWanted = true) {
     if (edited !== id) return;
     about.replaceChildren(facts([["title", foreign(found.title)], ["version", foreign(found.version)], ["index version", count(found.index_version)],
       ["attributes", Object.entries(found.attributes).map(([name, value]) => el("span", { class: "tag" }, foreign(name), ": ", foreign(JSON.stringify(value))))]]),
-    found.passages.map((passage) => el("div", { class: "passage" }, foreign(passage, "p"))), traceLink(id, choice.value));
+    ...found.passages.map((passage) => el("div", { class: "passage" }, foreign(passage, "p"))), traceLink(id, choice.value));
     // As it was sent: the index has what became of it.
     text.value = renewed(trace?.bronze?.[0]?.value ?? "");
     if (isWanted) editor.focus();
@@ -233,6 +240,7 @@ async function write() {
   // What was opened or typed meanwhile stays.
   if (!isFound || identity.value.trim() !== id || text.value !== sent) return;
   const notice = [...said.childNodes];
+  countSoon();
   await Promise.all([load(), readCollections("")]);
   await edit(id, false);
   said.replaceChildren(...notice);
@@ -252,6 +260,7 @@ async function deleteEdited() {
   const isGone = await send(id, { method: "DELETE", query: version === null ? {} : { version: String(version) } }, "is gone");
   if (!isGone) return;
   const notice = [...said.childNodes];
+  countSoon();
   await Promise.all([load(), readCollections("")]);
   await edit(null, false);
   said.replaceChildren(...notice);

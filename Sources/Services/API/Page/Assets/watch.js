@@ -1,8 +1,9 @@
 // The live feed: every document as it becomes searchable, with its way there.
 import { api, el, failure, foreign, serverNow, span } from "./dom.js";
-import { count, empty, labelled, option, origin, quantity, time, values, withoutTitle, words } from "./parts.js";
+import { count, empty, labelled, origin, quantity, time, values, withoutTitle, words } from "./parts.js";
 import { follow } from "./sse.js";
 import { onStatus, platform } from "./status.js";
+import { attributeFields } from "./attributes.js";
 
 export const title = "Watch";
 
@@ -28,12 +29,11 @@ const rate = el("span", { class: "faint" });
 const held = el("button", { class: "small accent", type: "button", hidden: true, onclick: () => flush(true) });
 const pause = el("button", { class: "small", type: "button", "aria-pressed": "false", onclick: togglePause }, "Pause");
 const steps = el("dl", { class: "tiles steps" });
+const attributes = attributeFields();
 const form = el("form", { class: "filters", autocomplete: "off", "aria-label": "Which documents are shown" },
   labelled("text", el("input", { name: "text", size: 14, maxLength: 200, placeholder: "any" })),
-  labelled("wiki", el("input", { name: "wiki", size: 12, placeholder: "enwiki, dewiki" })),
   labelled("lang", el("input", { name: "lang", size: 6, placeholder: "en, de" })),
-  labelled("type", el("select", { name: "type" }, option("", "any"), option("edit"), option("new"))),
-  labelled("by", el("select", { name: "is_bot" }, option("", "anyone"), option("false", "people"), option("true", "bots"))),
+  attributes.node,
   el("button", { class: "small", type: "submit" }, "Filter"),
   el("button", { class: "small", type: "reset" }, "All"));
 
@@ -51,6 +51,7 @@ export function build(section) {
 }
 
 export function show() {
+  attributes.ready();
   if (!state.stop) restart();
 }
 
@@ -61,14 +62,17 @@ export function hide() {
 }
 
 export function keyChanged() {
+  attributes.forget();
   if (state.stop) restart();
 }
 
 function filter() {
   const query = new URLSearchParams();
   const wanted = values(form);
-  for (const [name, value] of Object.entries(wanted)) {
-    for (const one of name === "wiki" || name === "lang" ? words(value) : [value]) query.append(name, one);
+  if (wanted.text) query.append("text", wanted.text);
+  for (const one of words(wanted.lang)) query.append("lang", one);
+  for (const [name, value] of Object.entries(attributes.wanted(wanted))) {
+    for (const one of [value].flat()) query.append(name, String(one));
   }
   return query;
 }
