@@ -76,7 +76,7 @@ struct FaultScene {
     func flush(_ producer: KafkaProducer) {
         var reports = producer.flush(timeoutMilliseconds: 20_000)
         // What the client tells of itself, such as a lost connection, counts as pending, too, until it is polled.
-        for _ in 0..<100 where producer.pendingCount > 0 { reports += producer.flush(timeoutMilliseconds: 1_000) }
+        for _ in 0..<300 where producer.pendingCount > 0 { reports += producer.poll(timeoutMilliseconds: 100) }
         for report in reports { #expect(report.error == nil) }
         #expect(producer.pendingCount == 0)
     }
