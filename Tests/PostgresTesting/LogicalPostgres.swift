@@ -21,8 +21,6 @@ package final class LogicalPostgres: Sendable {
         // Root's server runs as another user, who has to pass.
         chmod(folder.path, 0o711)
         var configuration = EmbeddedPostgresConfiguration(folder: folder.file("postgres"))
-        // Another version's programs, such as /usr/lib/postgresql/15/bin.
-        if let folder = getenv("MEDALLION_SOURCE_PG_BIN") { configuration.programsFolder = String(cString: folder) }
         configuration.connectionsMax = 60
         configuration.isDurable = false
         configuration.memoryBytes = 64 << 20
