@@ -75,7 +75,9 @@ final class BenchDeployment: Sendable {
     func restart(after commands: [[String]]) throws {
         guard let running = children.withLock({ $0.popLast() }) else { return }
         end(running)
-        for command in commands { _ = try launch(command.joined(separator: "-"), command)(Self.commandSeconds) }
+        for command in commands {
+            _ = try launch(command.joined(separator: "-"), command).output(within: Self.commandSeconds)
+        }
         try start(Self.up(simulator), settings)
     }
 
@@ -89,46 +91,14 @@ final class BenchDeployment: Sendable {
     var isUp: Bool { !ProcessTable.isZombie(upProcess) }
 
     private func withFile(_ name: String, _ body: (Int32) throws -> Void) throws {
-        let path = folder.path + "/" + name
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw FileError("open", path) }
-        defer { close(descriptor) }
-        try body(descriptor)
+        try BenchChild.withFile(folder.path + "/" + name, body)
     }
 
     /// Starts another subcommand of this executable with the platform's settings; it ends with the benchmark.
     ///
-    /// - Returns: what waits for its end, at most so long, and gives back what it printed and logged.
-    func launch(_ name: String, _ arguments: [String]) throws -> (_ seconds: Int) throws -> String {
-        var child: Int32 = 0
-        try withFile(name) { child = try Self.spawn(arguments, settings, output: $0, deathSignal: "KILL") }
-        let process = child
-        let path = folder.path + "/" + name
-        return { seconds in
-            for _ in 0..<seconds * 50 where !ProcessTable.isZombie(process) { Pause.milliseconds(20) }
-            if !ProcessTable.isZombie(process) { kill(process, SIGKILL) }
-            let ending = ChildProcess.reap(process)
-            let output = String(decoding: try File.contents(of: path), as: UTF8.self)
-            guard ending.isSuccess else { throw Failure("\(name) \(ending): \(output.suffix(1_000))") }
-            return output
-        }
-    }
-
-    /// Runs another subcommand of this executable with the platform's settings.
-    ///
-    /// - Parameter isOver: whether it is to be ended as it is.
-    /// - Returns: what it printed and logged; nil where it was ended.
-    func run(_ name: String, _ arguments: [String], seconds: Int, until isOver: () -> Bool) throws -> String? {
-        var child: Int32 = 0
-        try withFile(name) { child = try Self.spawn(arguments, settings, output: $0, deathSignal: "KILL") }
-        for _ in 0..<seconds * 50 where !ProcessTable.isZombie(child) && !isOver() { Pause.milliseconds(20) }
-        let isDone = ProcessTable.isZombie(child)
-        if !isDone { kill(child, SIGKILL) }
-        let ending = ChildProcess.reap(child)
-        guard isDone else { return nil }
-        let output = String(decoding: try File.contents(of: folder.path + "/" + name), as: UTF8.self)
-        guard ending.isSuccess else { throw Failure("\(name) \(ending): \(output.suffix(1_000))") }
-        return output
+    /// - Parameter name: of the file with what it prints and logs.
+    func launch(_ name: String, _ arguments: [String]) throws -> BenchChild {
+        try BenchChild(name, arguments, settings, in: folder)
     }
 
     /// Process id of `medallion up`.

@@ -81,13 +81,8 @@ struct BrokerBench {
         options.lingerMilliseconds = 20
         options.reportsOnlyFailures = true
         let producer = try KafkaProducer(kafka, options: options)
-        let value = Self.value()
-        for index in 0..<records {
-            while try !send(value, index, producer) {
-                try check(producer.poll(timeoutMilliseconds: 20))
-            }
-        }
-        try check(producer.flush(timeoutMilliseconds: 120_000))
+        try PlainProducer(producer: producer, topic: Self.topic, partitions: Self.partitions).send(
+            records, of: PlainProducer.value(bytes: Self.recordBytes))
     }
 
     private func consume(_ kafka: KafkaConfiguration, _ records: Int) throws {
@@ -109,29 +104,6 @@ struct BrokerBench {
         }
     }
 
-    /// - Returns: false while the producer's queue is full.
-    private func send(_ value: [UInt8], _ index: Int, _ producer: KafkaProducer) throws -> Bool {
-        do throws(KafkaError) {
-            try producer.send(
-                topic: Self.topic, partition: Int32(index % Self.partitions), key: nil, value: value,
-                token: SystemClock.monotonicNanoseconds())
-            return true
-        } catch {
-            guard error.kind == .queueFull else { throw error }
-            return false
-        }
-    }
-
-    private func check(_ reports: [DeliveryReport]) throws {
-        for report in reports { if let error = report.error { throw error } }
-    }
-
-    /// Text of little repetition, as records are when nothing compresses them.
-    private static func value() -> [UInt8] {
-        var random = SeededGenerator(seed: 1)
-        return (0..<recordBytes).map { _ in UInt8.random(in: 0x20...0x7e, using: &random) }
-    }
-
     // MARK: Acknowledgements
 
     /// Sends at an even pace and notes for each record when its acknowledgement was seen.
@@ -139,11 +111,12 @@ struct BrokerBench {
         // As the platform's producer has it. Without a linger five requests are always under way, librdkafka then polls
         // without pause, and on a busy machine the core it takes is missing where the records are written.
         let producer = try KafkaProducer(broker.kafka)
-        let value = Self.value()
+        let plain = PlainProducer(producer: producer, topic: Self.topic, partitions: Self.partitions)
+        let value = PlainProducer.value(bytes: Self.recordBytes)
         let count = Int(rate * Double(seconds))
         // Connections and the producer id are there before the pace begins, and the first second is not counted.
-        _ = try send(value, 0, producer)
-        try check(producer.flush(timeoutMilliseconds: 30_000))
+        _ = try plain.offer(value, 0)
+        try PlainProducer.check(producer.flush(timeoutMilliseconds: 30_000))
         let warmUp = Int(rate)
         var sample = Sample()
         var reported = 0
@@ -152,7 +125,7 @@ struct BrokerBench {
         func collect(_ milliseconds: Int) throws {
             let reports = producer.poll(timeoutMilliseconds: milliseconds)
             let now = SystemClock.monotonicNanoseconds()
-            try check(reports)
+            try PlainProducer.check(reports)
             for report in reports {
                 reported += 1
                 if reported > warmUp { sample.add(Double(now - report.token) / 1e6) }
@@ -162,7 +135,7 @@ struct BrokerBench {
             let elapsed = Double(SystemClock.monotonicNanoseconds() - began) / 1e9
             let due = min(count, Int(elapsed * rate) + 1)
             while sent < due {
-                guard try send(value, sent, producer) else { break }
+                guard try plain.offer(value, sent) else { break }
                 sent += 1
             }
             try collect(1)
@@ -246,14 +219,7 @@ private final class BenchBroker: Sendable {
                 "LOG_LEVEL": "warning",
             ])
         child.withLock { $0 = process }
-        let deadline = SystemClock.monotonicNanoseconds() + 60_000_000_000
-        // A new client each time: one that was refused waits longer and longer before it connects again.
-        while (try? KafkaAdmin(kafka).metadata(timeoutMilliseconds: 50)) == nil {
-            guard SystemClock.monotonicNanoseconds() < deadline, !ProcessTable.isZombie(process) else {
-                throw Failure("the broker does not answer; its log is above")
-            }
-            Pause.milliseconds(5)
-        }
+        try kafka.waitUntilAnswered(by: process)
     }
 
     /// Ends the broker as a crash would; nothing when it does not run.

@@ -15,6 +15,20 @@ import Testing
 
         func run(_ text: String) throws -> [[String?]] { try sql.script(text, timeoutMilliseconds: 30_000) }
 
+        /// Makes the table, with 25 rows, and declares it.
+        ///
+        /// - Returns: the variables that name the declaration.
+        func begin(_ dsn: String) throws -> [String: String] {
+            _ = try run(
+                """
+                CREATE TABLE things (id int PRIMARY KEY, word text NOT NULL, n int NOT NULL DEFAULT 0,
+                    name text NOT NULL DEFAULT 'a copper kettle');
+                INSERT INTO things SELECT n, 'word' || (1000 + n) FROM generate_series(1, 25) n
+                """)
+            try File.replace(deployment.file("sources.json"), with: Array(CaptureTests.declaration(dsn).utf8))
+            return ["SOURCES_FILE": deployment.file("sources.json")]
+        }
+
         func found(_ words: String) throws -> [String] { try deployment.api.search(words, hits: 50).sorted() }
 
         /// Ids and texts.
@@ -62,14 +76,7 @@ import Testing
         try await Deployment.run(environment: ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]) { deployment in
             let sql = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 10_000)
             let scene = Scene(deployment: deployment, sql: sql)
-            _ = try scene.run(
-                """
-                CREATE TABLE things (id int PRIMARY KEY, word text NOT NULL, n int NOT NULL DEFAULT 0,
-                    name text NOT NULL DEFAULT 'a copper kettle');
-                INSERT INTO things SELECT n, 'word' || (1000 + n) FROM generate_series(1, 25) n
-                """)
-            try File.replace(deployment.file("sources.json"), with: Array(Self.declaration(dsn).utf8))
-            let environment = ["SOURCES_FILE": deployment.file("sources.json")]
+            let environment = try scene.begin(dsn)
             #expect(try deployment.command(["sources", "check"], environment: environment).contains("nothing to mend"))
             let doctor = try deployment.command(["doctor", "--only", "sources"], environment: environment)
             #expect(doctor.contains("slot medallion_public_things not there yet"), "\(doctor)")
@@ -108,14 +115,7 @@ import Testing
         try await Deployment.run(environment: ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]) { deployment in
             let sql = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 10_000)
             let scene = Scene(deployment: deployment, sql: sql)
-            _ = try scene.run(
-                """
-                CREATE TABLE things (id int PRIMARY KEY, word text NOT NULL, n int NOT NULL DEFAULT 0,
-                    name text NOT NULL DEFAULT 'a copper kettle');
-                INSERT INTO things SELECT n, 'word' || (1000 + n) FROM generate_series(1, 25) n
-                """)
-            try File.replace(deployment.file("sources.json"), with: Array(Self.declaration(dsn).utf8))
-            let environment = ["SOURCES_FILE": deployment.file("sources.json")]
+            let environment = try scene.begin(dsn)
             func source() throws -> JSONValue? { try deployment.api.get("/sources")["sources"]?.array?.first }
             var up = try deployment.start("up", environment: environment)
             try deployment.wait(for: "the table") { try scene.isShown() }

@@ -92,7 +92,7 @@ extension PipelineTests {
             try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
                 let notes =
                     #"{"sources":[{"name":"notes","connector":{"type":"documents"},"logic":{"type":"document","fields":"#
-                    + #"{"id":"id","title":"title","text":"text"}},"collection":{"attributes":{"price":{"type":"number"}}}}]}"#
+                    + #"{"id":"id","title":"title","text":"text"}},"collection":{"attributes":{"price":{"type":"number"},"maker":{"type":"string"}}}}]}"#
                 try File.replace(deployment.file("notes.json"), with: Array(notes.utf8))
                 try deployment.start("up", environment: ["SOURCES_FILE": deployment.file("notes.json")])
                 try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }

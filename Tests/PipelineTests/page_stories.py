@@ -386,7 +386,7 @@ def write_documents(scene):
     browser.type(".view-documents input[name=doc_id]", "kettle-1")
     browser.run("""
         const field = document.querySelector('.view-documents textarea');
-        field.value = JSON.stringify({id: 'kettle-1', title: '<img src=x onerror=window.hit=6>', text: 'a kettle of two litres', price: 12.5});""")
+        field.value = JSON.stringify({id: 'kettle-1', title: '<img src=x onerror=window.hit=6>', text: 'a kettle of two litres', price: 12.5, maker: 'Ann'});""")
     browser.click(".view-documents button", "Save")
     browser.says(".view-documents .notice", "can be found after")
     browser.says(".view-documents td", "<img src=x onerror=window.hit=6>")
@@ -394,7 +394,19 @@ def write_documents(scene):
     browser.axe("Documents", dark=True)
     browser.go("ask/search/kettle")
     browser.says(".hits", "kettle of two litres")
+    # Facets and filters are those that the collection declares, not those of recent changes.
+    browser.says(".facet", "maker")
+    browser.click(".facet button", "Ann")
+    browser.says(".view-ask summary", "Filters (1)")
+    browser.says(".hits", "kettle of two litres")
+    browser.go("watch")
+    browser.type(".view-watch input[name=maker]", "Ann")
+    browser.click(".view-watch button", "Filter")
+    browser.says(".view-watch .feed", "kettle of two litres")
+    if browser.run("return document.querySelector('.view-watch [name=wiki], .view-ask [name=wiki]') !== null"):
+        sys.exit("filters of recent changes are offered for notes")
     browser.go("documents/notes")
+    browser.clicks = 0
     browser.click(".view-documents button", "Open kettle-1")
     browser.wait("what was sent", "return document.querySelector('.view-documents textarea').value.includes('two litres')")
     browser.run("""

@@ -172,4 +172,23 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
         #expect(idle.0 == 5 || idle.1 == 19)
         #expect(try await Lane(name: "after").run { sched_getscheduler(0) } == 0)
     }
+
+    /// What a thread that stands back has done for it, tasks that it resumes among them, is done by one that does not.
+    @Test func whatIsRelayedDoesNotStandBack() async throws {
+        let lane = Lane(name: "idle", priority: .idle)
+        let found = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<(Int32, Int32), any Error>) in
+            do {
+                try lane.post {
+                    Relay.perform {
+                        continuation.resume(
+                            returning: (sched_getscheduler(0), getpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0))
+                        )
+                    }
+                }
+            } catch { continuation.resume(throwing: error) }
+        }
+        let plain = try await Lane(name: "plain").run { getpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0) }
+        #expect(found == (0, plain))
+    }
 }

@@ -32,9 +32,8 @@ package enum JSONLine {
         try cursor.wholeObject(body)
     }
 
-    /// The same for a line whose bytes are known to be as they were written, and whose member `last`, where it is an object, comes
-    /// last: that one is given as it lies there, without a look at its bytes. Whoever takes it reads it as something that may be
-    /// no JSON.
+    /// The same for a line whose bytes are known to be intact, and whose last member is `last`. Where that member is an object, its
+    /// bytes are handed over unchecked: the caller must parse them before relying on them.
     package static func forEachMember(
         of text: UnsafeRawBufferPointer, last: StaticString, _ body: (_ name: JSONSlice, _ value: JSONSlice) -> Void
     ) throws(JSONLineError) {

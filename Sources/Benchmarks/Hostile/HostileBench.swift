@@ -87,7 +87,7 @@ struct HostileBench {
     }
 
     private func makeKey(_ deployment: BenchDeployment) throws -> String {
-        let output = try deployment.launch("keys.log", ["keys", "create", "ordinary", "--json"])(60)
+        let output = try deployment.launch("keys.log", ["keys", "create", "ordinary", "--json"]).output(within: 60)
         for line in output.split(separator: "\n") where line.hasPrefix("{") {
             if let key = try? JSONValue.parse(Array(line.utf8))["key"]?.string { return key }
         }

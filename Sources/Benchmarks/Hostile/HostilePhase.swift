@@ -54,7 +54,7 @@ struct HostilePhase: Sendable {
         // Now, and not when the last late reply has come: what is indexed meanwhile was not under attack.
         let after = try page(deployment)
         let counted = Double(SystemClock.monotonicNanoseconds() - processor.2) / 1e9
-        let output = try attackers?(30) ?? ""
+        let output = try attackers?.output(within: 30) ?? ""
         let ordinary = try clients.wait()
         let edits = try probes.wait()
         let read = try readers.wait()
@@ -73,7 +73,7 @@ struct HostilePhase: Sendable {
     /// Starts the attacks as a process of their own, which ends by itself.
     private static func launch(
         _ attacks: [Attack], _ deployment: BenchDeployment, seconds: Int, seed: UInt64
-    ) throws -> (_ seconds: Int) throws -> String {
+    ) throws -> BenchChild {
         try deployment.launch(
             "attack.log",
             [

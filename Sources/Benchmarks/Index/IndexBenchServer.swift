@@ -8,7 +8,7 @@ import Store
 import Synchronization
 import Telemetry
 
-/// A Postgres server of a benchmark's own, with an empty index; its data goes with it.
+/// A Postgres server of a benchmark's own, with an empty index unless none is wanted; its data goes with it.
 final class IndexBenchServer: Sendable {
     private static let limit = 3_600_000
 
@@ -21,17 +21,23 @@ final class IndexBenchServer: Sendable {
     var path: String { folder.path }
 
     /// Blocks until it runs.
-    init(logger: Logger) throws {
+    ///
+    /// - Parameters:
+    ///   - settings: of the server, such as `wal_level=logical`.
+    ///   - hasIndex: false for a database of somebody else's.
+    init(settings: [String] = [], hasIndex: Bool = true, logger: Logger) throws {
         folder = try ScratchFolder()
         // The server drops root's privileges and must still reach its folder.
         chmod(folder.path, 0o711)
-        server = EmbeddedPostgres(
-            configuration: EmbeddedPostgresConfiguration(folder: folder.path + "/postgres"), metrics: MetricsRegistry(),
-            logger: logger)
+        var embedded = EmbeddedPostgresConfiguration(folder: folder.path + "/postgres")
+        embedded.otherSettings = settings
+        server = EmbeddedPostgres(configuration: embedded, metrics: MetricsRegistry(), logger: logger)
         do {
             try server.start()
             configuration = PostgresConfiguration(dsn: server.dsn, applicationName: "medallion-bench")
-            try Migrator(connection: PostgresConnection(configuration, timeoutMilliseconds: 10_000)).migrate()
+            if hasIndex {
+                try Migrator(connection: PostgresConnection(configuration, timeoutMilliseconds: 10_000)).migrate()
+            }
         } catch {
             server.shutDown()
             folder.remove()

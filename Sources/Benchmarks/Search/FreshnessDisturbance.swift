@@ -45,8 +45,9 @@ enum FreshnessDisturbance: String, CaseIterable, Sendable {
     ///   - isOver: whether it is to end as it is.
     static func replay(_ deployment: BenchDeployment, _ arguments: [String], until isOver: () -> Bool) throws {
         let command = ["replay", "--all", "--json"] + arguments
-        guard let output = try deployment.run("replay", command, seconds: replaySeconds, until: isOver) else {
-            let list = try deployment.launch("generations", ["generations", "--json"])(replaySeconds)
+        let replay = try deployment.launch("replay", command)
+        guard let output = try replay.output(within: replaySeconds, until: isOver) else {
+            let list = try deployment.launch("generations", ["generations", "--json"]).output(within: replaySeconds)
             let created = try lines(list).filter { $0["lake_state"]?.string == "created" }
             for generation in created.compactMap({ $0["generation"]?.integer }) { try prune(deployment, generation) }
             return
@@ -58,7 +59,8 @@ enum FreshnessDisturbance: String, CaseIterable, Sendable {
     }
 
     private static func prune(_ deployment: BenchDeployment, _ generation: Int64) throws {
-        _ = try deployment.launch("prune", ["generations", "--prune", "\(generation)"])(replaySeconds)
+        _ = try deployment.launch("prune", ["generations", "--prune", "\(generation)"]).output(
+            within: replaySeconds)
     }
 
     private static func lines(_ output: String) throws -> [JSONValue] {

@@ -16,7 +16,6 @@ final class BenchRoles: Sendable {
     private let settings: Mutex<[String: String]>
     private let children = Mutex<[Int32]>([])
     private static let commandSeconds = 600
-    private static let startNanoseconds: Int64 = 60_000_000_000
     private static let requestMilliseconds = 5_000
 
     /// - Parameter settings: of all, beside those that keep them apart.
@@ -47,14 +46,7 @@ final class BenchRoles: Sendable {
     func startBroker() throws {
         let process = try start(["broker"])
         settings.withLock { $0["KAFKA_BROKERS"] = kafka.brokers }
-        let deadline = SystemClock.monotonicNanoseconds() + Self.startNanoseconds
-        // A new client each time: one that was refused waits longer and longer before it connects again.
-        while (try? KafkaAdmin(kafka).metadata(timeoutMilliseconds: 50)) == nil {
-            guard SystemClock.monotonicNanoseconds() < deadline, !ProcessTable.isZombie(process) else {
-                throw Failure("the broker does not answer; its log is above")
-            }
-            Pause.milliseconds(5)
-        }
+        try kafka.waitUntilAnswered(by: process)
     }
 
     @discardableResult
@@ -69,19 +61,8 @@ final class BenchRoles: Sendable {
     /// - Returns: what it printed.
     /// - Throws: ``Failure`` where it fails, or takes too long.
     func command(_ arguments: [String]) throws -> String {
-        let path = folder.path + "/" + (arguments.first ?? "command")
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw FileError("open", path) }
-        defer { close(descriptor) }
-        let child = try BenchDeployment.spawn(arguments, settings.withLock { $0 }, output: descriptor)
-        for _ in 0..<Self.commandSeconds * 200 where !ProcessTable.isZombie(child) { Pause.milliseconds(5) }
-        if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
-        let ending = ChildProcess.reap(child)
-        let output = String(decoding: try File.contents(of: path), as: UTF8.self)
-        guard ending.isSuccess else {
-            throw Failure("medallion \(arguments.joined(separator: " ")) \(ending): \(output.suffix(1_000))")
-        }
-        return output
+        try BenchChild(arguments.first ?? "command", arguments, settings.withLock { $0 }, in: folder)
+            .output(within: Self.commandSeconds)
     }
 
     /// Waits until something is so.
@@ -142,46 +123,5 @@ final class BenchRoles: Sendable {
             _ = ChildProcess.reap(child)
         }
         if !running.isEmpty { folder.remove() }
-    }
-}
-
-/// What a topic takes at most: records of the same size by librdkafka alone, as fast as the broker acknowledges them.
-struct PlainProducer {
-    let kafka: KafkaConfiguration
-    let records: Int
-    private static let topic = "plain"
-
-    /// - Parameter bytes: of a record.
-    /// - Returns: records a second.
-    func run(bytes: Int) throws -> Double {
-        try KafkaAdmin(kafka).createTopic(Self.topic, partitions: 1, config: [:], timeoutMilliseconds: 10_000)
-        var options = ProducerOptions()
-        options.reportsOnlyFailures = true
-        let producer = try KafkaProducer(kafka, options: options)
-        var random = SeededGenerator(seed: 1)
-        let value = (0..<bytes).map { _ in UInt8.random(in: 0x20...0x7e, using: &random) }
-        let began = SystemClock.monotonicNanoseconds()
-        for _ in 0..<records {
-            while try !send(value, producer) { try check(producer.poll(timeoutMilliseconds: 20)) }
-        }
-        try check(producer.flush(timeoutMilliseconds: 120_000))
-        let elapsed = Double(SystemClock.monotonicNanoseconds() - began) / 1e9
-        try KafkaAdmin(kafka).deleteTopic(Self.topic, timeoutMilliseconds: 10_000)
-        return Double(records) / elapsed
-    }
-
-    /// - Returns: false while the producer's queue is full.
-    private func send(_ value: [UInt8], _ producer: KafkaProducer) throws -> Bool {
-        do throws(KafkaError) {
-            try producer.send(topic: Self.topic, partition: 0, key: nil, value: value, token: 0)
-            return true
-        } catch {
-            guard error.kind == .queueFull else { throw error }
-            return false
-        }
-    }
-
-    private func check(_ reports: [DeliveryReport]) throws {
-        for report in reports { if let error = report.error { throw error } }
     }
 }

@@ -98,10 +98,10 @@ struct CaptureFreshness {
         defer { connection.close() }
         let client = HTTPClient()
         let start = Self.now()
+        let spacing = Self.probeEveryMilliseconds / Int64(Self.probes)
         var number = probe
-        while start + Int64(number) * Self.probeEveryMilliseconds / Int64(Self.probes) < start + Int64(seconds) * 1_000
-        {
-            let due = start + Int64(number) * Self.probeEveryMilliseconds / Int64(Self.probes)
+        while Int64(number) * spacing < Int64(seconds) * 1_000 {
+            let due = start + Int64(number) * spacing
             Pause.milliseconds(Int(max(0, due - Self.now())))
             let (row, word) = (Self.busyRows + 1 + number % (Self.rows - Self.busyRows), "probe\(number)word")
             let updated = try time(

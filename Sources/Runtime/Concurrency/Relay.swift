@@ -1,7 +1,7 @@
-/// Wakes tasks for threads that stand back.
+/// Resumes tasks on behalf of low-priority threads.
 ///
-/// Who resumes a task may make the thread that runs it, since the pool grows where it is asked to, and a thread has its maker's priority.
-/// So a thread that stands back would take tasks along that others wait for; and who is not root cannot take that back.
+/// Resuming a task may create the pool's thread that runs it, and a new thread inherits the priority of its creator. Tasks that others
+/// wait for would then run at that priority for good, since only root may raise it again.
 package enum Relay {
     private static let lane = Lane(name: "relay", inboxMax: 60_000)
 

@@ -130,8 +130,8 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     /// Follows until stopped; what fails is tried again from where `position` says.
     ///
     /// - Parameters:
-    ///   - position: called on the lane when reading begins; the next offset, nil for the topic's beginning. What lies outside of the
-    ///     topic, as where that was made anew, means its beginning, too: entries have ids.
+    ///   - position: called on the lane when reading begins; the next offset, nil for the topic's beginning. An offset outside of the
+    ///     topic, which may have been deleted and created again, means the beginning, too: entries are known by their ids.
     ///   - caughtUp: called on the lane once all has been taken that was there when reading began.
     ///   - failed: called with what keeps the topic from being read, and with nil once it is read again.
     ///   - take: called on the lane with some records in a row; they count as taken when it returns.

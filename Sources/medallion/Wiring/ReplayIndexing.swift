@@ -17,7 +17,7 @@ extension Platform {
     /// - Throws: where the model cannot be loaded.
     func replayIndex(_ database: PostgresConfiguration) throws -> DocumentIndexer {
         var graph = VectorGraph(settings)
-        // Beyond the bound whoever writes has to link: a replay takes half of the room, and leaves the rest to what is live.
+        // At the bound each writer has to link as many vectors as it adds. A replay stops at half of it, so that live writes do not.
         graph.waitingMax /= 2
         return DocumentIndexer(
             configuration: database, embedders: try embedders(), graph: graph, priority: .replay,

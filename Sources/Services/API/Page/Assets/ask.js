@@ -80,11 +80,12 @@ function asked(interpret) {
   const wanted = values(form);
   const found = { query: query.value, mode: wanted.mode ?? "hybrid", interpret, filters: {} };
   if (wanted.lang) found.filters.lang = words(wanted.lang);
-  Object.assign(found.filters, attributes.wanted(wanted));
+  const tests = attributes.tests(wanted);
+  if (tests.length) found.filters.must = tests;
   for (const end of ["from", "to"]) {
     if (wanted[end]) found.filters[end] = `${wanted[end].length === 16 ? `${wanted[end]}:00` : wanted[end]}Z`;
   }
-  const set = Object.keys(found.filters).length;
+  const set = Object.keys(found.filters).length + Math.max(0, tests.length - 1);
   more.firstElementChild.textContent = set ? `Filters (${set})` : "Filters";
   return found;
 }

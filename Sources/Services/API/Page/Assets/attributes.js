@@ -34,16 +34,13 @@ export function attributeFields() {
     },
     /** With another key there may be others. */
     forget() { reading = null; },
-    /** The values that are wanted, by their attributes, out of those of the form. */
-    wanted(values) {
-      const result = {};
-      for (const { name, type } of known) {
-        const value = values[name];
-        if (!value) continue;
-        result[name] = type === "bool" ? value === "true" : name === "wiki" ? words(value)
-          : value.split(",").map((one) => one.trim()).filter(Boolean);
-      }
-      return result;
+    /** The tests of a filter that the values of the form stand for. */
+    tests(values) {
+      return known.filter(({ name }) => values[name]).map(({ name, type }) => {
+        if (type === "bool") return { attribute: name, equals: values[name] === "true" };
+        const wanted = name === "wiki" ? words(values[name]) : values[name].split(",").map((one) => one.trim()).filter(Boolean);
+        return { attribute: name, one_of: wanted };
+      });
     },
   };
 }

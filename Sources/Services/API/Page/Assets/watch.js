@@ -71,9 +71,8 @@ function filter() {
   const wanted = values(form);
   if (wanted.text) query.append("text", wanted.text);
   for (const one of words(wanted.lang)) query.append("lang", one);
-  for (const [name, value] of Object.entries(attributes.wanted(wanted))) {
-    for (const one of [value].flat()) query.append(name, String(one));
-  }
+  const tests = attributes.tests(wanted);
+  if (tests.length) query.append("filter", JSON.stringify({ must: tests }));
   return query;
 }
 
