@@ -70,7 +70,7 @@ import Testing
             + #""time":"@source.ts_ms","text":["name","word"]}},"collection":{"attributes":{"n":{"type":"integer"}}}}]}"#
     }
 
-    @Test(.timeLimit(.minutes(6))) func theIndexShowsTheTable() async throws {
+    @Test(.timeLimit(.minutes(LongTests.areWanted ? 90 : 6))) func theIndexShowsTheTable() async throws {
         let server = try LogicalPostgres()
         let dsn = try server.freshDatabase()
         try await Deployment.run(environment: ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]) { deployment in

@@ -143,7 +143,7 @@ import Testing
 
     /// Clients that send each batch until it is accepted, and some of them again, as if the reply had been lost, while all of the
     /// platform is killed over and over: every document is in the lake once, and found.
-    @Test(.timeLimit(.minutes(6))) func nothingIsLostOrDoubledOverKills() async throws {
+    @Test(.timeLimit(.minutes(LongTests.areWanted ? 60 : 6))) func nothingIsLostOrDoubledOverKills() async throws {
         let kills = LongTests.areWanted ? 100 : 5
         try await Deployment.run(environment: Self.environment) { deployment in
             let declared = try Self.declare(

@@ -34,7 +34,8 @@ DASHBOARDS = os.path.join(watch.MONITORING, "grafana/dashboards")
 class Trial:
     def __init__(self, program, names, is_short, result):
         self.names, self.is_short, self.result = names, is_short, result
-        self.platform = Platform(program)
+        # Processes are started in other folders, too.
+        self.platform = Platform(os.path.abspath(program))
         self.results, self.problems = {}, []
         # Alerts that are still to be seen resolved: fault, alert, the mark behind which, and until when.
         self.open = []

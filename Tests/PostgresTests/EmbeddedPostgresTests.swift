@@ -3,6 +3,7 @@ import Files
 import Glibc
 import PlatformTesting
 import Postgres
+import PostgresTesting
 import ServiceLifecycle
 import Telemetry
 import Testing
@@ -13,8 +14,9 @@ import Testing
 @Suite(.serialized) struct EmbeddedPostgresTests {
     private let limit = 20_000
 
-    private func server(_ folder: String) -> EmbeddedPostgres {
+    private func server(_ folder: String, programsFolder: String = "") -> EmbeddedPostgres {
         var configuration = EmbeddedPostgresConfiguration(folder: folder)
+        configuration.programsFolder = programsFolder
         // Processes die here, the machine does not.
         configuration.isDurable = false
         configuration.memoryBytes = 128 << 20
@@ -60,6 +62,19 @@ import Testing
         #expect(
             try connect(rival.dsn).script("SELECT n FROM kept", timeoutMilliseconds: limit) == [["42"]])
         rival.shutDown()
+    }
+
+    @Test("letters of all scripts are letters, and the order is that of bytes, whatever version PG_BIN_DIR names",
+        arguments: [""] + LogicalPostgres.otherVersions)
+    func locale(programsFolder: String) throws {
+        let folder = try TemporaryFolder()
+        chmod(folder.path, 0o711)
+        let postgres = server(folder.file("postgres"), programsFolder: programsFolder)
+        try postgres.start()
+        defer { postgres.shutDown() }
+        #expect(
+            try connect(postgres.dsn).script(
+                "SELECT lower('ÄÖΣЖ'), 'a' < 'B', 'Z' < 'a'", timeoutMilliseconds: limit) == [["äöσж", "f", "t"]])
     }
 
     @Test func aKilledServerIsStartedAgainAndNothingCommittedIsLost() throws {

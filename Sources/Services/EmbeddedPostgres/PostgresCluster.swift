@@ -143,9 +143,10 @@ struct PostgresCluster: Sendable {
         guard log >= 0 else { throw FileError("open", output) }
         defer { close(log) }
         var command = [
-            programs.initdb, "-D", fresh, "--username=\(Self.user)", "--encoding=UTF8", "--locale=C",
-            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject",
+            programs.initdb, "-D", fresh, "--username=\(Self.user)", "--encoding=UTF8", "--auth-local=trust",
+            "--auth-host=reject",
         ]
+        command += PostgresPrograms.localeOptions(version: try version(log, output))
         if !configuration.isDurable { command.append("--no-sync") }
         let ending = ChildProcess.reap(
             try ChildProcess.spawn(
@@ -157,6 +158,19 @@ struct PostgresCluster: Sendable {
         }
         try Folder.rename(fresh, to: dataFolder)
         try Folder.sync(folder)
+    }
+
+    /// What the server says of its version, which becomes the first line of initdb's log.
+    private func version(_ log: Int32, _ output: String) throws -> String {
+        let ending = ChildProcess.reap(
+            try ChildProcess.spawn([programs.server, "--version"], environment: Self.environment, output: log))
+        let said = String(decoding: try File.contents(of: output), as: UTF8.self)
+        guard ending.isSuccess else {
+            throw EmbeddedPostgresError(
+                "initdb", programs.server, "--version: \(ending): \(said)",
+                hint: "set PG_BIN_DIR to the folder of programs that run here")
+        }
+        return said
     }
 
     /// A folder that only the account can enter. One that someone else made under the same name is refused.

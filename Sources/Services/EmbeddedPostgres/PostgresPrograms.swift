@@ -33,6 +33,19 @@ package struct PostgresPrograms: Sendable, Equatable {
     var server: String { folder + "/postgres" }
     var initdb: String { folder + "/initdb" }
 
+    /// How initdb is told of a locale that orders by bytes and knows the letters of all scripts, whatever the machine has installed.
+    /// Its provider is Postgres' own since 17 (<https://www.postgresql.org/docs/17/app-initdb.html>), the C library before.
+    ///
+    /// - Parameter version: what `postgres --version` prints, such as `postgres (PostgreSQL) 18.4`.
+    static func localeOptions(version: String) -> [String] {
+        let words = version.split(separator: " ")
+        let major = words.count > 2 ? Int(words[2].prefix { $0.isNumber }) : nil
+        guard let major, major < 17 else {
+            return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        }
+        return ["--locale=C.UTF-8"]
+    }
+
     /// The wheel keeps one installation per major version; the newest is wanted.
     private static func folder(under deps: String) -> String? {
         let library = deps + "/venv/lib"
