@@ -70,6 +70,8 @@ package final class ConnectorService: Service {
         defer { board.update { $0.phase = .stopped } }
         while await mayRead(stop) {
             guard try await readUntilPause(stop) else { return }
+            metrics.inFlight.set(0)
+            sourceMetrics.isReading.set(0)
             board.update { status in
                 (status.phase, status.isConnected, status.inFlight) = (.paused, false, 0)
                 if status.snapshot?.state == .running {
@@ -77,8 +79,6 @@ package final class ConnectorService: Service {
                     status.snapshot?.reason = "the source is paused"
                 }
             }
-            metrics.inFlight.set(0)
-            sourceMetrics.isReading.set(0)
             logger.info("the source is paused; it keeps its place")
         }
     }
