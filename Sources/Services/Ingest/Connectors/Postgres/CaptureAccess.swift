@@ -65,8 +65,8 @@ struct CaptureAccess {
         }
     }
 
-    /// What is to be said where the server is there and the database is not. libpq tells that in the server's language alone, so another
-    /// database is asked.
+    /// What is to be said where the server is there and the database is not. libpq tells that in the server's language alone, so
+    /// another database is asked.
     private func missingDatabase() -> CaptureError? {
         guard let name = configuration.namedDatabase else { return nil }
         var other = configuration

@@ -7,11 +7,11 @@ import Telemetry
 
 /// How reading a table begins and continues as of a later moment, while its log is read.
 ///
-/// Versions of rows are those of the moment that the table is seen at, and the log has every change from before it (``CaptureOrder``). So
-/// each range of keys may be of another moment.
+/// Versions of rows are those of the moment that the table is seen at, and the log has every change since the first such moment
+/// (``CaptureOrder``). So each range of keys may be of another one.
 extension PostgresConnector {
-    /// Opens the table where something is to be read of it: what the declaration asks for, or what an operator does. Where that cannot be
-    /// now, the log is read on, and it is tried again.
+    /// Opens the table where something is to be read of it: what the declaration asks for, or what an operator does. Where that
+    /// cannot be now, the log is read on, and it is tried again.
     ///
     /// - Throws: ``CaptureError`` where changes are lost.
     func openTable(_ batch: inout SourceBatch) throws {
@@ -28,6 +28,7 @@ extension PostgresConnector {
             snapshot = opened
             noteOpened()
             batch.snapshot = progress(.running)
+            batch.fault = tableFault
             logger.info(
                 "reading on in the table",
                 [
@@ -52,9 +53,10 @@ extension PostgresConnector {
 
     private var isTimeToOpen: Bool { SystemClock.monotonicNanoseconds() / 1_000_000 >= openNotBefore }
 
-    private func noteOpened() { (openNotBefore, openFault, runningBefore) = (0, "", nil) }
+    /// What was wrong may be wrong still, until a range was read.
+    private func noteOpened() { (openNotBefore, runningBefore) = (0, nil) }
 
-    /// Why what the declaration asks for cannot be read on; nil where it can. The first time is usual on a server on which others write.
+    /// Why what the declaration asks for cannot be read on; nil where it can. The first time is usual where others write.
     private var tableFault: String? { openWaits > 1 && !openFault.isEmpty ? openFault : nil }
 
     /// Begins what an operator asked for, or continues it.

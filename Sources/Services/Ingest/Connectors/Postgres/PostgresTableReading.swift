@@ -23,7 +23,7 @@ extension PostgresConnector {
             try stand(after: error, of: snapshot, &batch)
             return batch
         }
-        (pageFailures, openWaits) = (0, 0)
+        (pageFailures, openWaits, openFault) = (0, 0, "")
         let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
         var origin = ChangeOrigin(
             position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
