@@ -1,4 +1,5 @@
 import Bytes
+import Files
 import PlatformTesting
 import Postgres
 import PostgresTesting
@@ -188,5 +189,54 @@ struct PostgresServerTests {
         #expect(found.description.contains("is of another database"), "\(found)")
         try admin.script("SELECT pg_drop_replication_slot('\(slot)')", timeoutMilliseconds: 10_000)
         try scene.kill()
+    }
+
+    @Test(
+        "a server that is not set up for it says what to set",
+        arguments: [
+            (["wal_level=replica"], "wal_level is replica: set wal_level = logical and restart the server"),
+            (["max_wal_senders=0"], "max_wal_senders is 0: set it to at least 2 and restart the server"),
+            (["max_replication_slots=1"], "raise max_replication_slots on the server"),
+        ])
+    func settings(settings: [String], words: String) throws {
+        let scene = try CaptureScene(LogicalPostgres(settings: settings))
+        if settings.first?.hasPrefix("max_replication_slots") == true {
+            try scene.run("SELECT pg_create_physical_replication_slot('others')")
+        }
+        let found = try #require(fault(scene))
+        #expect(found.description.contains(words), "\(found)")
+    }
+
+    @Test("a state that is damaged, or of another table, is refused by name and left as it is")
+    func states() throws {
+        let scene = try readScene()
+        let path = scene.options.statePath
+        let whole = try File.contents(of: path)
+        try File.replace(path, with: whole.dropLast(9))
+        var found = try #require(fault(scene))
+        #expect(found.description.contains("\(path) is damaged: restore it, or move it away"), "\(found)")
+        #expect(try File.contents(of: path) == Array(whole.dropLast(9)))
+        try File.replace(path, with: whole)
+        try scene.kill()
+        try scene.run("CREATE TABLE others (id int PRIMARY KEY)")
+        let slot = scene.declaration.slot
+        scene.declaration = PostgresDeclaration(
+            dsn: SecretURL(scene.dsn), table: "others", slot: slot, publication: slot)
+        found = try #require(fault(scene))
+        #expect(found.description.contains("what was read before is public.things"), "\(found)")
+        #expect(found.description.contains("give the source of another table another name"))
+    }
+
+    @Test("a publication without the key is refused, and a snapshot of the last number has another way out")
+    func ends() throws {
+        let scene = try CaptureScene()
+        try scene.run("CREATE PUBLICATION \(scene.declaration.publication) FOR TABLE things (body)")
+        let found = try #require(fault(scene))
+        #expect(found.description.contains("leaves out id, which is in the primary key"), "\(found)")
+        let last = PostgresDeclaration(
+            dsn: SecretURL(scene.dsn), table: "things",
+            snapshot: Int(PostgresDeclaration.Bounds.snapshots.upperBound))
+        let lost = CaptureSlot.lost(last, "the slot is gone")
+        #expect(lost.isLoss && lost.description.contains("\"snapshot\" is at its end: declare the table as a source"))
     }
 }
