@@ -39,6 +39,9 @@ final class CaptureScene {
         options = PostgresConnector.Options(statePath: folder.file("state/postgres.json"))
         options.rowsMax = 7
         options.waitMilliseconds = 20
+        // Others' transactions run on the server now and then.
+        options.requestPauseMilliseconds = 20
+        options.requestPauseMillisecondsMax = 40
         try run(create)
     }
 

@@ -1,6 +1,7 @@
 import Bytes
 import CRDKafka
 import Files
+import Glibc
 import Ingest
 import IngestTesting
 import Kafka
@@ -127,8 +128,10 @@ struct ConnectorServiceTests {
         var options = FilesConnector.Options(folder: folder.file("in"), statePath: folder.file("state.jsonl"))
         options.pollMilliseconds = 20
         let wishes = Wishes()
+        let metrics = MetricsRegistry()
+        let reading = metrics.gauge("medallion_source_reading", help: "", labels: [("source", "products")])
         let service = ConnectorService(
-            source: "products", configuration: configuration, metrics: MetricsRegistry(),
+            source: "products", configuration: configuration, metrics: metrics,
             logger: Logger("test", level: .error), wishes: { wishes.current.withLock { $0 } },
             lagWhilePaused: {
                 wishes.looks.wrappingAdd(1, ordering: .relaxed)
@@ -153,7 +156,7 @@ struct ConnectorServiceTests {
         try await until { service.status.acknowledgedPosition == 1 }
         wishes.take(.pause)
         try await until { service.status.phase == .paused }
-        #expect(!service.status.isConnected)
+        #expect(!service.status.isConnected && reading.value == 0)
         try File.replace(folder.file("in/b.jsonl"), with: line(2))
         try await Task.sleep(for: .milliseconds(300))
         #expect(try scene.content().records.count == 1 && wishes.looks.load(ordering: .relaxed) >= 1)
@@ -162,5 +165,45 @@ struct ConnectorServiceTests {
         #expect(service.status.phase == .streaming)
         stop.request()
         try await end
+    }
+
+    @Test("a paused source that does not answer holds up neither its resumption nor a stop")
+    func pausedAndAway() async throws {
+        try Folder.create(folder.file("in"))
+        try File.replace(folder.file("in/a.jsonl"), with: Array("{\"sku\":\"s\"}\n".utf8))
+        var configuration = ProducerConfiguration(
+            kafka: scene.configuration.kafka, topic: ProducerScene.topic, topicPartitions: ProducerScene.partitions)
+        configuration.topicProperties = [:]
+        var options = FilesConnector.Options(folder: folder.file("in"), statePath: folder.file("state.jsonl"))
+        options.pollMilliseconds = 20
+        let (wishes, isReleased) = (Wishes(), Flag())
+        defer { isReleased.set() }
+        wishes.take(.pause)
+        let service = ConnectorService(
+            source: "products", configuration: configuration, metrics: MetricsRegistry(),
+            logger: Logger("test", level: .error), wishes: { wishes.current.withLock { $0 } },
+            lagWhilePaused: {
+                wishes.looks.wrappingAdd(1, ordering: .relaxed)
+                for _ in 0..<60_000 where !isReleased.isSet { usleep(1_000) }
+                return 77
+            }, makeConnector: { [options] in try FilesConnector(options, scan: DocumentScan(idPath: "sku")) })
+        func until(_ isSo: () throws -> Bool) async throws {
+            for _ in 0..<6_000 {
+                if try isSo() { return }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            Issue.record("it did not come to be: \(service.status)")
+        }
+        let stop = StopSignal()
+        async let end: Void = service.run(stop: stop)
+        defer { stop.request() }
+        try await until { wishes.looks.load(ordering: .relaxed) == 1 }
+        wishes.take(.resume)
+        try await until { service.status.acknowledgedPosition == 1 }
+        wishes.take(.pause)
+        try await until { service.status.phase == .paused }
+        stop.request()
+        try await end
+        #expect(!isReleased.isSet && service.status.lagBytes == nil, "what was found after the pause is not its lag")
     }
 }

@@ -70,6 +70,24 @@ struct PostgresConnectorTests {
         }
     }
 
+    @Test("columns that the database computes are in the rows where the publication has them")
+    func generated() throws {
+        let scene = try CaptureScene(
+            create:
+                "CREATE TABLE things (id int PRIMARY KEY, body text, doubled int GENERATED ALWAYS AS (id * 2) STORED)")
+        let version = try scene.run("SHOW server_version_num").first?.first.flatMap { $0 }.flatMap { Int($0) } ?? 0
+        guard version >= 180_000 else { return }
+        try scene.run("INSERT INTO things VALUES (1, 'a')")
+        try scene.run(
+            "CREATE PUBLICATION \(scene.declaration.publication) FOR TABLE things WITH (publish_generated_columns = stored)"
+        )
+        try scene.drain()
+        try scene.run("INSERT INTO things VALUES (2, 'b')")
+        try scene.drain()
+        let rows = try scene.topic.map { try scene.json($0) }.filter { $0["op"]?.string != "t" }
+        #expect(rows.compactMap { $0["after"]?["doubled"]?.integer } == [2, 4])
+    }
+
     @Test("a large text that an update leaves alone is unavailable, unless the whole old row is sent")
     func toast() throws {
         let scene = try CaptureScene(create: "CREATE TABLE things (id int PRIMARY KEY, body text, n int)")

@@ -50,6 +50,9 @@ struct PostgresFaultTests {
             publication: slot)
         #expect(fault(scene).contains("ALTER ROLE \"\(role)\" REPLICATION"))
         try scene.run("ALTER ROLE \(role) REPLICATION")
+        try scene.run("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+        #expect(fault(scene).contains("GRANT USAGE ON SCHEMA \"public\" TO \"\(role)\""))
+        try scene.run("GRANT USAGE ON SCHEMA public TO \(role)")
         #expect(fault(scene).contains("GRANT SELECT ON \"public\".\"things\""))
         try scene.run("GRANT SELECT ON things TO \(role)")
         #expect(fault(scene).contains("CREATE PUBLICATION \"\(slot)\" FOR TABLE \"public\".\"things\""))
@@ -85,11 +88,12 @@ struct PostgresFaultTests {
         let error = #expect(throws: CaptureError.self) { _ = try second.next(after: nil) }
         #expect(error?.description.contains("is being read by the server's process \(process)") == true)
         // On one state it does not come that far.
-        #expect(throws: CaptureError.self) {
+        let twice = #expect(throws: CaptureError.self) {
             try PostgresConnector(
                 scene.declaration, source: "things", options: scene.options, metrics: MetricsRegistry(),
                 logger: Logger("test", level: .error))
         }
+        #expect(twice?.description.contains("another process follows") == true)
     }
 
     @Test("a slot that is gone stops the source with the way out, which removes what vanished meanwhile")

@@ -34,8 +34,6 @@ struct PostgresRequestTests {
         let scene = try CaptureScene()
         scene.options.requests = { [asked] in asked.requests.withLock { $0 } }
         scene.options.isGivenUp = { [asked] id in asked.givenUp.withLock { $0.contains(id) } }
-        scene.options.requestPauseMilliseconds = 20
-        scene.options.requestPauseMillisecondsMax = 40
         return scene
     }
 
@@ -91,6 +89,22 @@ struct PostgresRequestTests {
         try scene.kill()
         for _ in 0..<10 { _ = try? scene.step() }
         #expect(scene.inFlight.isEmpty && scene.topic.count == total)
+    }
+
+    @Test("one that is read as of several moments, since each transaction is bounded, has each row once")
+    func bounded() throws {
+        let scene = try scene()
+        try scene.run("INSERT INTO things SELECT n, 'row ' || n FROM generate_series(1, 30) n")
+        try scene.drain()
+        scene.options.snapshotMilliseconds = 0
+        try scene.kill()
+        let count = scene.topic.count
+        asked.ask("r-1")
+        try finish("r-1", scene)
+        let read = try events(scene, from: count).filter { $0.operation == "r" }
+        #expect(read.compactMap(\.id) == Array(1...30))
+        #expect(read.map(\.order) == read.map(\.order).sorted())
+        #expect(try scene.shown() == scene.table())
     }
 
     @Test("a range of keys is read, both ends included, and nothing else is deleted")

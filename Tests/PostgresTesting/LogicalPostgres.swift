@@ -40,7 +40,11 @@ package final class LogicalPostgres: Sendable {
         configuration.isDurable = false
         configuration.memoryBytes = 64 << 20
         configuration.otherSettings =
-            ["wal_level=logical", "max_wal_senders=20", "max_replication_slots=40", "wal_sender_timeout=10s"] + settings
+            [
+                "wal_level=logical", "max_wal_senders=20", "max_replication_slots=40", "wal_sender_timeout=10s",
+                // For ``takeOver()``: there is no archive.
+                "restore_command=false",
+            ] + settings
         server = EmbeddedPostgres(
             configuration: configuration, metrics: MetricsRegistry(), logger: Logger("source", level: .error))
         try server.start()
@@ -78,6 +82,13 @@ package final class LogicalPostgres: Sendable {
             "CREATE DATABASE source\(number) TEMPLATE template0", operation: "create database",
             timeoutMilliseconds: 60_000)
         return server.dsn.replacing("dbname=medallion", with: "dbname=source\(number)")
+    }
+
+    /// Stops the server and starts it on a new timeline, as a standby that had everything when it took over, slots among it.
+    package func takeOver() throws {
+        server.shutDown()
+        try File.replace(folder.file("postgres") + "/data/recovery.signal", with: [])
+        try server.start()
     }
 
     /// Ends the server's processes as a crash does; it starts again by itself.

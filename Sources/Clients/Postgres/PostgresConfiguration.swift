@@ -4,6 +4,8 @@ package import Bytes
 package struct PostgresConfiguration: Sendable {
     /// A connection string or URI as libpq knows them (PostgreSQL manual, 32.1.1).
     package var dsn: SecretURL
+    /// In place of the one in the connection string; nil for that.
+    package var database: String?
     /// In place of the one in the connection string, if there is one; so that a string may be shown and its password kept elsewhere.
     package var password: PostgresPassword?
     /// Shown in `pg_stat_activity`.
@@ -24,6 +26,12 @@ package struct PostgresConfiguration: Sendable {
         self.dsn = SecretURL(dsn)
         self.applicationName = applicationName
         self.sessionSettings = sessionSettings
+    }
+
+    /// The database that the connection string names; nil where it leaves that to libpq, or cannot be read.
+    package var namedDatabase: String? {
+        guard let values = try? ConnectionSteps.values(dsn: dsn.revealed) else { return nil }
+        return values["dbname"] ?? values["user"]
     }
 }
 

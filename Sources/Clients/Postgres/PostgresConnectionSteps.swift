@@ -69,6 +69,13 @@ enum SocketWait {
 enum ConnectionSteps {
     /// `host:port/database` of a DSN, without its secrets.
     static func describe(dsn: String) throws(PostgresError) -> String {
+        let values = try Self.values(dsn: dsn)
+        let host = values["host"] ?? values["hostaddr"] ?? "(default host)"
+        return "\(host):\(values["port"] ?? "5432")/\(values["dbname"] ?? values["user"] ?? "")"
+    }
+
+    /// What a DSN says, by libpq's keywords, its secrets among it.
+    static func values(dsn: String) throws(PostgresError) -> [String: String] {
         // libpq's own message may quote the DSN, password and all: it is not passed on.
         if let fault = libpq_fault() {
             throw PostgresError(
@@ -94,8 +101,7 @@ enum ConnectionSteps {
             if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
             option += 1
         }
-        let host = values["host"] ?? values["hostaddr"] ?? "(default host)"
-        return "\(host):\(values["port"] ?? "5432")/\(values["dbname"] ?? values["user"] ?? "")"
+        return values
     }
 
     /// Whether libpq would take a part of the password of a URI for the host, and name it in errors: an `@`, `/`, `?` or `#` that
@@ -129,7 +135,8 @@ enum ConnectionSteps {
             ("dbname", configuration.dsn.revealed), ("fallback_application_name", configuration.applicationName),
             ("client_encoding", "UTF8"),
         ]
-        // Of a keyword that is given twice the later one counts, behind the string's own.
+        // Of a keyword that is given twice the later one counts, behind the string's own; a second name of a database is no string.
+        if let database = configuration.database { pairs.append(("dbname", database)) }
         if let password = configuration.password { pairs.append(("password", password.revealed)) }
         pairs += more
         guard let connection = start(pairs) else {

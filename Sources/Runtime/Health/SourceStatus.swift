@@ -53,7 +53,7 @@ package struct SourcePause: Sendable, Equatable {
 package struct SnapshotProgress: Sendable, Equatable {
     /// How it stands.
     package enum State: String, Sendable, CaseIterable {
-        /// It is to begin, and waits for what `reason` says.
+        /// It is to begin, or to be read on, and waits for what `reason` says.
         case waiting
         case running
         case complete

@@ -21,16 +21,15 @@ package final class ConnectorService: Service {
     private let makeConnector: @Sendable () throws -> any SourceConnector
     private let wishes: @Sendable () -> SourceWishes?
     private let wishesFault: @Sendable () -> String?
-    private let lagWhilePaused: (@Sendable () throws -> Int64?)?
+    private let lagWhilePaused: PausedLag?
     private let metrics: ProducerMetrics
     private let sourceMetrics: SourceMetrics
     private let logger: Logger
-    private let board = StatusBoard()
+    private let board: StatusBoard
     private let lane: Lane
 
     /// How soon a pause is noticed, and its end.
     private static let lookMilliseconds = 100
-    private static let lagMilliseconds: Int64 = 10_000
 
     /// - Parameters:
     ///   - source: the source's name, for logs and metrics.
@@ -38,7 +37,8 @@ package final class ConnectorService: Service {
     ///     name is `producer`.
     ///   - wishes: what operators ask of the source; nil as long as that is not known, and until then nothing is read.
     ///   - wishesFault: why that is not known; nil for nothing in particular.
-    ///   - lagWhilePaused: bytes that wait in the source while nothing reads it, for those of which that is known. Called on the lane.
+    ///   - lagWhilePaused: bytes that wait in the source while nothing reads it, for those of which that is known. Called on a lane of its
+    ///     own: a source that is away keeps neither its resumption nor a stop waiting.
     ///   - makeConnector: called on the lane, again and again until it makes one.
     package init(
         source: String, isDeclared: Bool = true, place: String = "", configuration: ProducerConfiguration,
@@ -49,15 +49,17 @@ package final class ConnectorService: Service {
     ) {
         self.wishes = wishes
         self.wishesFault = wishesFault
-        self.lagWhilePaused = lagWhilePaused
         name = isDeclared ? "source \(source)" : "producer"
         self.place = place
         self.configuration = configuration
         self.makeConnector = makeConnector
         self.metrics = ProducerMetrics(metrics, labels: isDeclared ? [("source", source)] : [])
         sourceMetrics = SourceMetrics(metrics, source: source)
-        self.logger = logger.scoped(name)
+        let (board, logger) = (StatusBoard(), logger.scoped(name))
+        self.board = board
+        self.logger = logger
         lane = Lane(name: name)
+        self.lagWhilePaused = lagWhilePaused.map { PausedLag($0, board: board, logger: logger) }
     }
 
     /// What it is doing at the moment.
@@ -68,6 +70,8 @@ package final class ConnectorService: Service {
         defer { board.update { $0.phase = .stopped } }
         while await mayRead(stop) {
             guard try await readUntilPause(stop) else { return }
+            metrics.inFlight.set(0)
+            sourceMetrics.isReading.set(0)
             board.update { status in
                 (status.phase, status.isConnected, status.inFlight) = (.paused, false, 0)
                 if status.snapshot?.state == .running {
@@ -75,8 +79,6 @@ package final class ConnectorService: Service {
                     status.snapshot?.reason = "the source is paused"
                 }
             }
-            metrics.inFlight.set(0)
-            sourceMetrics.isReading.set(0)
             logger.info("the source is paused; it keeps its place")
         }
     }
@@ -85,7 +87,8 @@ package final class ConnectorService: Service {
     ///
     /// - Returns: false where a stop was requested.
     private func mayRead(_ stop: StopSignal) async -> Bool {
-        var (lookedAt, fault, unknown): (Int64, String, String) = (0, "", "")
+        var unknown = ""
+        defer { lagWhilePaused?.end() }
         while true {
             if stop.isRequested { return false }
             let known = wishes()
@@ -98,22 +101,9 @@ package final class ConnectorService: Service {
                 board.fail("it is not known whether the source is paused, so it is not read: \(fault)")
                 unknown = fault
             }
-            if known != nil { metrics.isPaused.set(1) }
-            let now = SystemClock.monotonicNanoseconds() / 1_000_000
-            if known != nil, let lagWhilePaused, lookedAt == 0 || now - lookedAt >= Self.lagMilliseconds {
-                lookedAt = now
-                do {
-                    let lag = try await lane.run(lagWhilePaused)
-                    board.update { $0.lagBytes = lag }
-                    fault = ""
-                } catch {
-                    let words = "\(error)"
-                    board.fail(words)
-                    if words != fault {
-                        logger.warning("how much waits in the paused source cannot be told", ["error": words])
-                    }
-                    fault = words
-                }
+            if known != nil {
+                metrics.isPaused.set(1)
+                lagWhilePaused?.look()
             }
             if await stop.pause(milliseconds: Self.lookMilliseconds) { return false }
         }

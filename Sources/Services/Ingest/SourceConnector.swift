@@ -124,7 +124,11 @@ extension BatchConnector {
                 batch = try next(after: position)
                 // From now on a position means going on; none at all would mean starting over.
                 position = batch.events.last?.position ?? position ?? SourcePosition(token: [])
-                if !batch.isConnecting { intake.isReading() }
+                if batch.fault != nil {
+                    intake.set(connected: false)
+                } else if !batch.isConnecting {
+                    intake.isReading()
+                }
             } catch {
                 try intake.waitAfter(fault: "\(error)")
                 continue

@@ -8,6 +8,7 @@ import Sources
 struct CaptureAccess {
     private let configuration: PostgresConfiguration
     private let connectMilliseconds: Int
+    private let slot: String
     /// A name for a slot that goes with its session.
     let temporarySlot: String
 
@@ -24,6 +25,7 @@ struct CaptureAccess {
     /// - Throws: ``CaptureError`` where there is no password though one is declared.
     init(_ declaration: PostgresDeclaration, connectMilliseconds: Int) throws {
         self.connectMilliseconds = connectMilliseconds
+        slot = declaration.slot
         var configuration = PostgresConfiguration(
             dsn: declaration.dsn.revealed, applicationName: "medallion source",
             sessionSettings: Self.settings.map { (name: $0.0, value: $0.1) })
@@ -52,8 +54,41 @@ struct CaptureAccess {
     }
 
     /// A session for queries.
-    func connection() throws(PostgresError) -> PostgresConnection {
-        try PostgresConnection(configuration, timeoutMilliseconds: connectMilliseconds)
+    ///
+    /// - Throws: ``CaptureError`` where the server has no such database; `PostgresError`.
+    func connection() throws -> PostgresConnection {
+        do throws(PostgresError) {
+            return try PostgresConnection(configuration, timeoutMilliseconds: connectMilliseconds)
+        } catch {
+            guard error.kind == .connect, let missing = missingDatabase() else { throw error }
+            throw missing
+        }
+    }
+
+    /// What is to be said where the server is there and the database is not. libpq tells that in the server's language alone, so
+    /// another database is asked.
+    private func missingDatabase() -> CaptureError? {
+        guard let name = configuration.namedDatabase else { return nil }
+        var other = configuration
+        other.database = "postgres"
+        guard let connection = try? PostgresConnection(other, timeoutMilliseconds: connectMilliseconds) else {
+            return nil
+        }
+        defer { connection.close() }
+        let rows = try? connection.script(
+            """
+            SELECT (SELECT count(*) FROM pg_database WHERE datname = \(PostgresText.literal(name))),
+                (SELECT database FROM pg_replication_slots WHERE slot_name = \(PostgresText.literal(slot)))
+            """, operation: "look for the database", timeoutMilliseconds: 5_000)
+        guard let row = rows?.first, row.count == 2, row[0] == "0" else { return nil }
+        if let owner = row[1] {
+            return CaptureError(
+                "there is no database \(name) on the server, and the slot \(slot) is of the database \(owner): where that is "
+                    + "its new name, correct \"dsn\", and nothing is lost")
+        }
+        return CaptureError(
+            "there is no database \(name) on the server, and no slot \(slot): it was dropped, or never was; correct \"dsn\", or "
+                + "restore it and set \"snapshot\" to a higher number (docs/sources.md, Postgres)")
     }
 
     /// Ends a session of this role that waits: its process does not notice that nobody listens any more, and keeps its slot.

@@ -14,7 +14,10 @@ enum CaptureContinuity {
         _ declaration: PostgresDeclaration
     ) throws {
         guard state.system == place.identifier else {
-            throw CaptureSlot.lost(declaration, "this is another database server than the one that was read before")
+            throw CaptureSlot.lost(
+                declaration,
+                "this is another database server than the one that was read before, as after pg_upgrade or a restored dump"
+            )
         }
         let read = PostgresText.position(position)
         guard place.timeline != state.timeline else {

@@ -34,8 +34,13 @@ extension PostgresConnector {
                 try known.write(options.statePath)
             }
             state = known
-            if isSnapshotHandedOver { return try follow() }
-        } else if slot?.isLost ?? true {
+            // The table is read on beside the log, and must not hold that up.
+            if !isSnapshotHandedOver, readKey == nil {
+                (readKey, rowsRead, isResumed) = (known.after, known.rows, true)
+            }
+            return try follow()
+        }
+        if slot?.isLost ?? true {
             if slot != nil {
                 try log.run(
                     "DROP_REPLICATION_SLOT \(PostgresText.identifier(declaration.slot))", operation: "drop the slot",
@@ -49,12 +54,12 @@ extension PostgresConnector {
         }
         snapshot = try TableSnapshot(
             view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax,
-            bytesMax: options.rangeBytesMax)
-        try beginSnapshot(system, at: view.position, isNew: known == nil)
+            bytesMax: options.rangeBytesMax, idleMilliseconds: options.snapshotIdleMilliseconds)
+        try beginSnapshot(system, at: view.position)
     }
 
     /// Whether all of the snapshot has arrived, or is on its way there.
-    private var isSnapshotHandedOver: Bool {
+    var isSnapshotHandedOver: Bool {
         if state?.isComplete == true { return true }
         return milestones.contains { milestone in
             if case .snapshotComplete = milestone.kind { return true }
@@ -62,27 +67,23 @@ extension PostgresConnector {
         }
     }
 
-    private func beginSnapshot(_ system: ServerPlace, at position: UInt64, isNew: Bool) throws {
-        if isNew {
-            let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position)
-            var begun = CaptureState(
-                system: system.identifier, timeline: system.timeline, confirmed: position,
-                identity: catalogue?.identity ?? CaptureIdentity(table: 0, publication: 0, membership: 0),
-                schema: declaration.schema, table: declaration.table, snapshot: declaration.snapshot, version: version)
-            // All of the table is read: what was asked for before is in it.
-            for request in options.requests() { begun.end(request.id) }
-            try begun.write(options.statePath)
-            state = begun
-            (request, isRequestHandedOver) = (nil, false)
-            // The snapshot has what was committed before, so the log is read from there, even where the slot is older.
-            confirmed = position
-        }
-        isResumed = !isNew
-        // What this process read is on its way, though it may not have arrived yet.
-        if readKey == nil { (readKey, rowsRead) = (state?.after, state?.rows ?? 0) }
-        rowsExpected = try? snapshot?.rowsExpected()
+    private func beginSnapshot(_ system: ServerPlace, at position: UInt64) throws {
+        var begun = CaptureState(
+            system: system.identifier, timeline: system.timeline, confirmed: position,
+            identity: catalogue?.identity ?? CaptureIdentity(table: 0, publication: 0, membership: 0),
+            schema: declaration.schema, table: declaration.table, snapshot: declaration.snapshot,
+            version: CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position))
+        // All of the table is read: what was asked for before is in it.
+        for request in options.requests() { begun.end(request.id) }
+        try begun.write(options.statePath)
+        state = begun
+        (request, isRequestHandedOver) = (nil, false)
+        // The snapshot has what was committed before, so the log is read from there, even where the slot is older.
+        confirmed = position
+        (readKey, rowsRead, isResumed) = (nil, 0, false)
+        rowsExpected = try snapshot?.rowsExpected()
         logger.info(
-            isNew ? "reading the table" : "reading on in the table",
+            "reading the table",
             [
                 "table": declaration.sqlName, "snapshot": String(declaration.snapshot),
                 "as_of": PostgresText.position(position),

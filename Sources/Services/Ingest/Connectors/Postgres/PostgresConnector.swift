@@ -8,7 +8,8 @@ package import Telemetry
 ///
 /// **Order.** A slot is made, which keeps the log from there on. Then the table is read as of that moment, and between its ranges the
 /// log. Versions are in the order of commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives
-/// first. A snapshot that was interrupted resumes as of a later moment: the one exported before ended with its session.
+/// first. A snapshot that was interrupted resumes as of a later moment: the one exported before ended with its session. So does
+/// one whose transaction has been open for some minutes, since it holds up whoever changes the table's definition.
 ///
 /// **Position.** Of the log the slot keeps the place; what is confirmed to it has arrived in the topic. Of a snapshot the last key that has
 /// arrived is kept in a file. After a crash transactions and rows are sent again under the same event ids.
@@ -44,13 +45,13 @@ package final class PostgresConnector: BatchConnector {
     var request: CaptureRequest?
     /// Whether all of it is on its way.
     var isRequestHandedOver = false
-    /// When one that could not begin may be tried again.
-    var requestNotBefore: Int64 = 0
-    var requestFault = ""
-    /// Waits in a row of the request at hand, and pages of it in a row that failed.
-    var requestWaits = 0
-    var requestFailures = 0
-    /// The transactions that ran when one was to begin.
+    /// When a table that could not be opened, or read, may be tried again.
+    var openNotBefore: Int64 = 0
+    var openFault = ""
+    /// Waits in a row of what is at hand, and pages of it in a row that failed.
+    var openWaits = 0
+    var pageFailures = 0
+    /// The transactions that ran when the table was to be opened.
     var runningBefore: Set<String>?
 
     /// Events are numbered as they are handed over; numbers are this process's alone.
@@ -109,8 +110,10 @@ package final class PostgresConnector: BatchConnector {
             }
             if stream != nil {
                 var batch = SourceBatch()
-                beginRequest(&batch)
-                let read = try readLog(waitMilliseconds: snapshot == nil ? options.waitMilliseconds : 1)
+                try openTable(&batch)
+                // Its first range comes with the next call: its transaction must not wait until much of the log is handed over.
+                if snapshot != nil { return batch }
+                let read = try readLog(waitMilliseconds: options.waitMilliseconds)
                 (batch.events, batch.isConnecting, batch.lagBytes) = (read.events, read.isConnecting, read.lagBytes)
                 batch.refusals += read.refusals
                 return batch
@@ -130,8 +133,7 @@ package final class PostgresConnector: BatchConnector {
     }
 
     private func disconnect() {
-        snapshot?.close()
-        snapshot = nil
+        closeTable()
         loseStream()
     }
 
@@ -143,6 +145,9 @@ package final class PostgresConnector: BatchConnector {
     /// Reads on in the log between two ranges of the table, so that changes need not wait for its end. Where the log cannot be read, it
     /// waits for that.
     private func readLogBeside(_ batch: inout SourceBatch) {
+        defer {
+            if !faultBeside.isEmpty { batch.fault = "the log cannot be read while the table is: \(faultBeside)" }
+        }
         do {
             if stream == nil {
                 guard SystemClock.monotonicNanoseconds() >= followNotBefore else { return }
@@ -157,7 +162,6 @@ package final class PostgresConnector: BatchConnector {
         } catch {
             loseStream()
             let fault = declaration.dsn.scrubbed("\(error)")
-            batch.fault = "the log cannot be read while the table is: \(fault)"
             // Reading on in the table helps nothing then. Its rows of this batch are handed over first.
             if let found = error as? CaptureError, found.isLoss {
                 loss.set(1)

@@ -9,6 +9,8 @@ import Telemetry
 extension PostgresConnector {
     /// Classes of errors by which the server says that it makes no sense of a statement: data, constraints, names and rights.
     private static let refusals = ["22", "23", "42"]
+    /// A server that ended the session, since it was idle in its transaction, the transaction was too old, or the server stops.
+    private static let endings = ["25P03", "25P04", "57P01"]
 
     func readTable() throws -> SourceBatch {
         guard let snapshot, let events, let state else { return SourceBatch() }
@@ -18,11 +20,10 @@ extension PostgresConnector {
         do throws(PostgresError) {
             (rows, isEnd) = try snapshot.rows(after: request.map(\.after) ?? readKey)
         } catch {
-            guard let request else { throw error }
-            try stand(request, after: error, &batch)
+            try stand(after: error, of: snapshot, &batch)
             return batch
         }
-        (requestFailures, requestWaits) = (0, 0)
+        (pageFailures, openWaits, openFault) = (0, 0, "")
         let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
         var origin = ChangeOrigin(
             position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
@@ -48,7 +49,12 @@ extension PostgresConnector {
             }
         }
         batch.snapshot = progress(isOver ? .complete : .running)
-        if isOver { try noteEnd() }
+        if isOver {
+            try noteEnd()
+        } else if snapshot.ageMilliseconds >= options.snapshotMilliseconds {
+            // Others wait for the table, and vacuum for what the transaction sees.
+            closeTable()
+        }
         return batch
     }
 
@@ -78,8 +84,7 @@ extension PostgresConnector {
                 "table": declaration.sqlName, "snapshot": String(declaration.snapshot), "request": request?.id ?? "",
                 "rows": String(request?.rows ?? rowsRead),
             ])
-        snapshot?.close()
-        snapshot = nil
+        closeTable()
         // Where all has arrived already, or there was nothing, no acknowledgement follows.
         try pass()
     }
@@ -98,7 +103,7 @@ extension PostgresConnector {
         return String(sum.high, radix: 16) + String(sum.low, radix: 16)
     }
 
-    private func progress(_ state: SnapshotProgress.State, _ reason: String = "") -> SnapshotProgress {
+    func progress(_ state: SnapshotProgress.State, _ reason: String = "") -> SnapshotProgress {
         var progress = SnapshotProgress(
             id: request?.id, state: state, from: request?.range.from, to: request?.range.to,
             rows: request?.rows ?? rowsRead)
@@ -111,70 +116,31 @@ extension PostgresConnector {
     // MARK: Requests
 
     /// What was asked for, and is neither over nor at hand.
-    private func waiting() -> [SourceRequest] {
+    func waiting() -> [SourceRequest] {
         options.requests().filter { asked in
             asked.id != request?.id && state?.over.contains(asked.id) == false
         }
     }
 
-    /// Begins what an operator asked for, or continues it. Its versions are those of a snapshot (``CaptureOrder``), so the log may be
-    /// read meanwhile. Where it cannot begin, the log is read on, and it is tried again.
-    func beginRequest(_ batch: inout SourceBatch) {
-        guard let known = state, known.isComplete, !isRequestHandedOver else { return }
-        let isNew = request == nil && known.request == nil
-        let asked = isNew ? waiting().first : nil
-        guard !isNew || asked != nil else { return }
-        let now = SystemClock.monotonicNanoseconds() / 1_000_000
-        guard now >= requestNotBefore else { return }
-        let wanted: CaptureRequest
-        if let asked, case .snapshot(let range) = asked.action {
-            wanted = CaptureRequest(id: asked.id, range: range, version: 0)
-        } else if let going = request ?? known.request {
-            wanted = going
-        } else {
+    /// A page failed: the log is read on, and the page is tried again. Of what was asked for, what the server cannot make sense of is
+    /// refused at once, and what fails again and again in the end; what the declaration asks for is waited for.
+    private func stand(after error: PostgresError, of failed: TableSnapshot, _ batch: inout SourceBatch) throws {
+        closeTable()
+        let words = declaration.dsn.scrubbed("\(error)")
+        let isEnded = error.kind == .closed || error.sqlState.map { Self.endings.contains($0) } == true
+        guard !isEnded || !failed.hasRead else {
+            logger.info("the table is read on as of a later moment, since its session ended", ["error": words])
             return
         }
-        do {
-            try open(wanted, known)
-            (requestNotBefore, requestFault, runningBefore) = (0, "", nil)
-            batch.snapshot = progress(.running)
-        } catch {
-            wait(wanted, declaration.dsn.scrubbed("\(error)"), &batch)
-        }
-    }
-
-    /// Puts off what cannot be read now, for longer each time.
-    private func wait(_ wanted: CaptureRequest, _ fault: String, _ batch: inout SourceBatch) {
-        let pause = options.requestPauseMilliseconds << Int64(min(requestWaits, 16))
-        requestNotBefore =
-            SystemClock.monotonicNanoseconds() / 1_000_000 + min(pause, options.requestPauseMillisecondsMax)
-        // The first time is usual on a server on which others write.
-        if requestWaits > 0, fault != requestFault {
-            logger.warning("a snapshot that was asked for cannot be read now; tried again", ["error": fault])
-        }
-        requestWaits += 1
-        requestFault = fault
-        var waits = SnapshotProgress(
-            id: wanted.id, state: .waiting, from: wanted.range.from, to: wanted.range.to, rows: wanted.rows)
-        waits.reason = fault
-        batch.snapshot = waits
-    }
-
-    /// A page of what was asked for failed: the log is read on, and the page is tried again. What the server cannot make sense of is
-    /// refused at once, and what fails again and again in the end.
-    private func stand(
-        _ wanted: CaptureRequest, after error: PostgresError, _ batch: inout SourceBatch
-    ) throws {
+        guard let request else { return putOff(nil, words, &batch) }
         let isSenseless = error.sqlState.map { state in Self.refusals.contains { state.hasPrefix($0) } } ?? false
         // A server that goes away says nothing of the table.
-        if error.kind != .closed, error.kind != .connect { requestFailures += 1 }
-        guard !isSenseless, requestFailures < options.requestFailuresMax else {
-            let words = isSenseless ? "\(error)" : "\(requestFailures) attempts in a row failed: \(error)"
-            return try refuse(wanted, words, &batch)
+        if error.kind != .closed, error.kind != .connect { pageFailures += 1 }
+        guard !isSenseless, pageFailures < options.requestFailuresMax else {
+            let reason = isSenseless ? "\(error)" : "\(pageFailures) attempts in a row failed: \(error)"
+            return try refuse(request, reason, &batch)
         }
-        snapshot?.close()
-        snapshot = nil
-        wait(wanted, declaration.dsn.scrubbed("\(error)"), &batch)
+        putOff(request, words, &batch)
     }
 
     /// Ends what is at hand where an operator does not want it any more.
@@ -189,64 +155,6 @@ extension PostgresConnector {
         logger.info("a snapshot was given up", ["request": unwanted.id, "rows": String(unwanted.rows)])
         return batch
     }
-
-    private func open(_ wanted: CaptureRequest, _ known: CaptureState) throws {
-        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
-        let connection = try access.connection()
-        let catalogue = try CaptureCatalogue(connection, declaration, .goingOn(known.identity), idPath: options.idPath)
-        let log = try access.log()
-        defer { log.close() }
-        let system = try ServerPlace(log)
-        try CaptureContinuity.check(system, log, known, readTo: max(known.confirmed, readTo), declaration)
-        try checkRunning(connection)
-        let view = try ExportedSnapshot(
-            access, log, slot: access.temporarySlot, isTemporary: true,
-            limitMilliseconds: options.requestSlotMilliseconds)
-        guard CaptureOrder.reaches(view.position) else {
-            throw CaptureError("the log's place is beyond what versions can hold")
-        }
-        describe(catalogue, database: events?.database ?? "")
-        let opened = try TableSnapshot(
-            view.name, at: view.position, connection, declaration, catalogue, range: wanted.range,
-            rowsMax: options.rowsMax, bytesMax: options.rangeBytesMax)
-        var begun = wanted
-        if begun.version == 0 {
-            begun.version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: view.position)
-            var changed = known
-            changed.request = begun
-            try changed.write(options.statePath)
-            state = changed
-        }
-        // What this process handed over before is no repeat.
-        if request == nil { isResumed = wanted.version != 0 }
-        rowsExpected = try opened.rowsExpected()
-        (request, snapshot) = (begun, opened)
-        logger.info(
-            wanted.version == 0 ? "reading what was asked for" : "reading on in what was asked for",
-            [
-                "table": declaration.sqlName, "request": begun.id, "from": begun.range.from ?? "",
-                "to": begun.range.to ?? "", "as_of": PostgresText.position(view.position),
-            ])
-    }
-
-    /// Making a slot waits for the transactions that write, while nothing is read of the log. So those that were there the last time
-    /// have to be over.
-    private func checkRunning(_ connection: PostgresConnection) throws {
-        // Every role may see these, those that are prepared among them. A snapshot's list lacks the newest ones.
-        let rows = try connection.script(
-            "SELECT transactionid::text FROM pg_locks WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted "
-                + "ORDER BY transactionid::text::bigint LIMIT \(Self.runningMax)",
-            operation: "look for transactions", timeoutMilliseconds: 15_000)
-        let running = Set(rows.compactMap { $0.first.flatMap { $0 } })
-        let before = runningBefore ?? running
-        runningBefore = running
-        guard let oldest = before.intersection(running).compactMap({ Int64($0) }).min() else { return }
-        throw CaptureError(
-            "it waits for transactions that run (the oldest is \(oldest); pg_stat_activity, backend_xid, or pg_prepared_xacts): "
-                + "end them, or wait")
-    }
-
-    private static let runningMax = 1_000
 
     /// Gives up what the database cannot make sense of.
     private func refuse(_ refused: CaptureRequest, _ reason: String, _ batch: inout SourceBatch) throws {
@@ -265,9 +173,8 @@ extension PostgresConnector {
             state = changed
         }
         (request, isRequestHandedOver) = (nil, false)
-        (requestNotBefore, requestFault, requestWaits, requestFailures) = (0, "", 0, 0)
+        (openNotBefore, openFault, openWaits, pageFailures) = (0, "", 0, 0)
         runningBefore = nil
-        snapshot?.close()
-        snapshot = nil
+        closeTable()
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import Postgres
 import Records
 import Sources
@@ -12,6 +13,9 @@ final class TableSnapshot {
     private let rowsMax: Int
     private let bytesMax: Int
     private let range: SourceKeyRange
+    private let begun = TableSnapshot.now()
+    /// Whether anything was read of it.
+    private(set) var hasRead = false
 
     private static let limit = 60_000
 
@@ -20,9 +24,11 @@ final class TableSnapshot {
     /// - Parameters:
     ///   - connection: in no transaction; from now on it is this object's.
     ///   - range: of the first column of the key.
+    ///   - idleMilliseconds: after so long without a statement the server ends the session, and with it the transaction.
     init(
         _ name: String, at position: UInt64, _ connection: PostgresConnection, _ declaration: PostgresDeclaration,
-        _ catalogue: CaptureCatalogue, range: SourceKeyRange = SourceKeyRange(), rowsMax: Int, bytesMax: Int
+        _ catalogue: CaptureCatalogue, range: SourceKeyRange = SourceKeyRange(), rowsMax: Int, bytesMax: Int,
+        idleMilliseconds: Int
     ) throws(PostgresError) {
         self.position = position
         self.connection = connection
@@ -37,7 +43,19 @@ final class TableSnapshot {
         try connection.script(
             "SET TRANSACTION SNAPSHOT \(PostgresText.literal(name))", operation: "take up the snapshot",
             timeoutMilliseconds: Self.limit)
+        // A reader that is held up, or gone without a word, must not hold the table. The role's own limit counts where it is lower.
+        try connection.script(
+            """
+            SELECT set_config('idle_in_transaction_session_timeout',
+                least(nullif(setting::bigint, 0), \(idleMilliseconds))::text, true)
+            FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'
+            """, operation: "limit the snapshot", timeoutMilliseconds: Self.limit)
     }
+
+    private static func now() -> Int64 { SystemClock.monotonicNanoseconds() / 1_000_000 }
+
+    /// How long its transaction has been open.
+    var ageMilliseconds: Int64 { Self.now() - begun }
 
     /// The rows behind the one of a key, and whether they are the table's last.
     ///
@@ -70,6 +88,7 @@ final class TableSnapshot {
             WHERE "medallion's sum" < \(bytesMax) ORDER BY \(keys)
             """
         let rows = try connection.script(sql, operation: "read the table", timeoutMilliseconds: Self.limit)
+        hasRead = true
         let count = rows.first?.last.flatMap { $0 }.flatMap { Int($0) } ?? 0
         let captured = rows.map { row in
             CapturedRow(columns: columns, values: row.dropLast().map { Self.value($0) })
