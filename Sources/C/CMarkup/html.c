@@ -119,10 +119,10 @@ static void close_element(struct depth *depth, const char *name, size_t length) 
     }
 }
 
-// A quick look, before any tree is made: how many elements are open at once. Comments, attributes and the text of scripts, styles,
-// titles and text areas hold no tags, and what ends with `/>` inside of SVG and MathML is closed. It is exact for what is
-// written plainly; what it misses the limits on memory and time stop. For each tag Gumbo may look through all that is open, which
-// is what is counted.
+// A quick look, before any tree is made: how many elements are open at once. Comments, attributes and the text of scripts,
+// styles, titles and text areas hold no tags, and what ends with `/>` inside of SVG and MathML is closed. It is exact for what is
+// written plainly; what it misses the limits on memory and time stop. For each tag Gumbo may look through all that is open,
+// which is what is counted.
 static int is_too_deep(struct arena *arena, const char *bytes, size_t length) {
     struct depth depth;
     depth.count = depth.hidden = 0;
