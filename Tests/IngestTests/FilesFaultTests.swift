@@ -35,6 +35,20 @@ struct FilesFaultTests {
         #expect(scene.refusals.count == said, "\(scene.refusals)")
     }
 
+    @Test("docs/sources.md has a row for each rule, and a test tries it")
+    func everyRule() throws {
+        let docs = String(decoding: try File.contents(of: PackageRoot.path + "/docs/sources.md"), as: UTF8.self)
+        let rows = docs.split(separator: "\n").filter { $0.hasPrefix("| `") }.compactMap {
+            $0.split(separator: "|").first
+        }
+        // These two have tests of their own.
+        let tried = Set(GivenFilesTests.cases.map(\.rule)).union([.unreadable, .bomb])
+        for rule in FileFault.Rule.allCases {
+            #expect(rows.contains { $0.contains("`\(rule.rawValue)`") }, "\(rule.rawValue) has no row")
+            #expect(tried.contains(rule), "\(rule.rawValue) is not tried")
+        }
+    }
+
     @Test("folders that lie too deep and names that are no UTF-8 are counted and said once")
     func unreadable() throws {
         let scene = try FilesScene()
