@@ -202,6 +202,19 @@ struct GivenFilesTests {
             figures.refusals == ["incomplete": 2, "damaged": 1] && figures.documents == 1, "\(figures.firstRefusals)")
     }
 
+    @Test("packed data under a name that does not say so is named as such")
+    func packedUnderOtherNames() throws {
+        let scene = try GivenScene()
+        let text = Array(String(repeating: #"{"id":"a"}"# + "\n", count: 50).utf8)
+        try scene.write(Packing.gzip(text), to: "a.jsonl")
+        try scene.write(try Packing.zstd(text), to: "b.csv")
+        let figures = try scene.run()
+        #expect(figures.refusals == ["binary": 2] && figures.documents == 0)
+        for words in ["is packed by gzip", "is packed by zstd"] {
+            #expect(figures.firstRefusals.contains { $0.contains(words) }, "\(figures.firstRefusals)")
+        }
+    }
+
     @Test("a packed file that is much larger unpacked is given up, early")
     func bombs() throws {
         let scene = try GivenScene()
