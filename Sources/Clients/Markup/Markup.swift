@@ -41,7 +41,8 @@ package enum MarkupError: Error, CustomStringConvertible {
 
 /// Reads HTML 5 (by Gumbo) and Markdown with GitHub's tables (by cmark-gfm). Any thread may call it.
 ///
-/// Memory and steps are bounded, so that a document is read or refused alike on every machine; as a far bound, the processor's time is.
+/// Memory and steps are bounded, so that a document is read or refused alike on every machine; and, as a far bound, the time of
+/// the processor.
 package enum Markup {
     /// - Parameter bytes: UTF-8.
     package static func html(_ bytes: [UInt8]) throws(MarkupError) -> MarkupText { try read(bytes, markup_html) }
