@@ -117,6 +117,44 @@ struct MarkupTests {
         _ = try? Markup.markdown(Array(String(repeating: part, count: 100_000).utf8))
     }
 
+    @Test(
+        "Blank lines and lines of a paragraph deep within lists and quotes are counted, and end at once where they are too many",
+        arguments: [("* ", "\n"), ("* ", "\r"), ("* ", " \r\n"), ("> * ", ">\n"), ("> ", "a\n"), ("> ", "*a_")])
+    func manyLines(mark: String, line: String) {
+        let page = String(repeating: mark, count: 2_000) + "a\n" + String(repeating: line, count: 500_000)
+        #expect(throws: MarkupError.tooComplex) { try Markup.markdown(Array(page.utf8)) }
+    }
+
+    @Test(
+        "Tags that look through all that is open are counted, also where end tags are out of order",
+        arguments: [
+            String(repeating: "<span>", count: 2_000) + String(repeating: "</h1>", count: 150_000),
+            String(repeating: "<div>", count: 2_000) + String(repeating: "<p></p>", count: 100_000),
+            String(repeating: "<b><div></b>", count: 30_000), String(repeating: "<span><div></span>", count: 30_000),
+        ])
+    func manyTags(page: String) {
+        #expect(throws: MarkupError.tooComplex) { try Markup.html(Array(page.utf8)) }
+    }
+
+    @Test("What closes nothing hides no depth, nor does what ends a shape", arguments: ["<div></x>", "<svg><div/>"])
+    func stayingOpen(part: String) {
+        #expect(throws: MarkupError.tooDeep) { try Markup.html(Array(String(repeating: part, count: 20_000).utf8)) }
+    }
+
+    @Test("Long documents as people write them are far from every bound")
+    func longDocuments() throws {
+        let item =
+            "* item of a list\n\n    1. nested `item`\n\n       > text of *it*, with [words](x) and words\n\n***\n\n"
+        let markdown = try Markup.markdown(Array(String(repeating: item, count: 20_000).utf8))
+        #expect(markdown.text.count > 20_000 * 30)
+        let row = "<tr><td><span><b>word<td><div><font>word</div></font></span>"
+        let table = "<div><p>unclosed <span>word</div>" + "<table>" + String(repeating: row, count: 500) + "</table>"
+        let html = try Markup.html(Array(String(repeating: table, count: 4).utf8))
+        #expect(html.text.count > 4 * 500 * 8)
+        let division = "<div class=a><span>x <b>y</span></b><ul><li>a<li>b</ul></div>\n"
+        #expect(try Markup.html(Array(String(repeating: division, count: 20_000).utf8)).text.count > 20_000 * 6)
+    }
+
     @Test("Nothing, and bytes of any kind, crash neither")
     func anyBytes() throws {
         #expect(try Markup.html([]).text.isEmpty)

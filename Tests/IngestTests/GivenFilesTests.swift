@@ -108,6 +108,11 @@ struct GivenFilesTests {
 
     private static let good = #"{"id":"g"}"# + "\n"
 
+    private static let manyColumns = "id," + (0..<1_000).map { "c\($0)" }.joined(separator: ",") + "\n1\n"
+    private static let mixedTags = Packing.gzip(Array(String(repeating: "<b><div></b>", count: 30_000).utf8))
+    private static let deepLines =
+        String(repeating: "> ", count: 2_000) + String(repeating: "a\n", count: 200_000)
+
     static let cases: [Case] = [
         Case("empty.jsonl", "", .empty, "empty.jsonl"),
         Case("empty.md", "", .empty, "empty.md"),
@@ -121,6 +126,8 @@ struct GivenFilesTests {
         Case("wide2.txt", Array("some more text".utf8).flatMap { [$0, 0] }, .utf16, "wide2.txt"),
         Case("latin.txt", [0x63, 0x61, 0x66, 0xE9], .notUTF8, "latin.txt"),
         Case("latin.md", [0x63, 0x61, 0x66, 0xE9], .notUTF8, "latin.md"),
+        Case("latin.html", [0x3C, 0x70, 0x3E, 0xE9], .notUTF8, "latin.html"),
+        Case("late.md", [UInt8](repeating: 0x61, count: 5_000) + [0], .binary, "late.md"),
         Case(
             "latin.csv", Array("id,text\n1,".utf8) + [0xE9] + Array("\n2,b\n".utf8), .notUTF8, "latin.csv, line 2",
             documents: 1),
@@ -138,6 +145,16 @@ struct GivenFilesTests {
             "long.jsonl, line 1", documents: 1),
         Case("large.txt", [UInt8](repeating: 0x61, count: 9 << 20), .tooLarge, "large.txt"),
         Case("large.md", [UInt8](repeating: 0x61, count: 2 << 20), .tooLarge, "large.md"),
+        Case("large.html", [UInt8](repeating: 0x61, count: 9 << 20), .tooLarge, "large.html"),
+        Case(
+            "long.csv", "id,text\n1," + String(repeating: "x", count: 3_000_000) + "\n2,b\n", .tooLarge,
+            "long.csv, line 2", documents: 1),
+        Case(
+            "grown.csv", "id,text\n1," + String(repeating: "\\", count: 600_000) + "\n2,b\n", .tooLarge,
+            "grown.csv, line 2", documents: 1),
+        Case("deep.md", String(repeating: "<div>", count: 100_000) + "x", .tooDeep, "deep.md"),
+        Case("complex.md", deepLines, .tooComplex, "complex.md"),
+        Case("complex.html.gz", mixedTags, .tooComplex, "complex.html.gz"),
         Case("deep.html", String(repeating: "<div>", count: 100_000) + "x", .tooDeep, "deep.html"),
         Case("cut.jsonl", good + "{\"id\":\"b\"", .incomplete, "cut.jsonl", documents: 1),
         Case("unequal.csv", "id,text\n1,a,b\n2,b\n3\n", .columns, "unequal.csv, line 2", documents: 1),
@@ -146,6 +163,12 @@ struct GivenFilesTests {
         Case("header.csv", "name,text\n1,a\n", .header, "header.csv"),
         Case("header2.csv", "id,id\n1,a\n", .header, "header2.csv"),
         Case("header3.csv", "id,,text\n1,a,b\n", .header, "header3.csv"),
+        Case("header4.csv", manyColumns, .header, "header4.csv"),
+        Case("header5.csv", "id,\"te\"xt\n1,a\n", .quote, "header5.csv"),
+        Case("header6.csv", "id,\"text\n1,a\n2,b\n", .quote, "header6.csv"),
+        Case(
+            "header7.csv", "id," + String(repeating: "x", count: 3_000_000) + "\n1,a\n", .header, "header7.csv"),
+        Case("header8.csv", Array("id,caf".utf8) + [0xE9] + Array("\n1,a\n".utf8), .notUTF8, "header8.csv"),
         Case("damaged.jsonl.gz", "this is no member by far, not at all", .damaged, "damaged.jsonl.gz"),
         Case("damaged.jsonl.zst", "this is no frame by far, not at all", .damaged, "damaged.jsonl.zst"),
     ]
@@ -161,6 +184,35 @@ struct GivenFilesTests {
         #expect(
             figures.firstRefusals.first?.contains(scene.path(trial.place) + ": ") == true, "\(figures.firstRefusals)")
         #expect(figures.documents == trial.documents + 1)
+    }
+
+    @Test("packed files whose end is missing or whose sum is wrong are named, and the others are read")
+    func cutPacked() throws {
+        let scene = try GivenScene()
+        let text = Array(String(repeating: "One text, which is packed. ", count: 50).utf8)
+        let gzip = Packing.gzip(text)
+        try scene.write(Array(gzip.dropLast(8)), to: "a.txt.gz")
+        try scene.write(Array(try Packing.zstd(text).dropLast(3)), to: "b.txt.zst")
+        var wrong = gzip
+        wrong[wrong.count - 8] ^= 1
+        try scene.write(wrong, to: "c.txt.gz")
+        try scene.write(#"{"id":"other"}"#, to: "zz.jsonl")
+        let figures = try scene.run()
+        #expect(
+            figures.refusals == ["incomplete": 2, "damaged": 1] && figures.documents == 1, "\(figures.firstRefusals)")
+    }
+
+    @Test("packed data under a name that does not say so is named as such")
+    func packedUnderOtherNames() throws {
+        let scene = try GivenScene()
+        let text = Array(String(repeating: #"{"id":"a"}"# + "\n", count: 50).utf8)
+        try scene.write(Packing.gzip(text), to: "a.jsonl")
+        try scene.write(try Packing.zstd(text), to: "b.csv")
+        let figures = try scene.run()
+        #expect(figures.refusals == ["binary": 2] && figures.documents == 0)
+        for words in ["is packed by gzip", "is packed by zstd"] {
+            #expect(figures.firstRefusals.contains { $0.contains(words) }, "\(figures.firstRefusals)")
+        }
     }
 
     @Test("a packed file that is much larger unpacked is given up, early")
@@ -184,8 +236,17 @@ struct GivenFilesTests {
         try #require(symlink("loop", scene.path("loop")) == 0)
         try #require(symlink("..", scene.path("up")) == 0)
         try #require(mkfifo(scene.path("pipe.txt"), 0o600) == 0)
-        let figures = try scene.run(["", "missing.jsonl", "loop", "b.bin", "pipe.txt"])
-        #expect(figures.documents == 1 && figures.refusals == ["unreadable": 4], "\(figures.firstRefusals)")
+        try scene.write("hidden", to: ".c.txt")
+        // Too deep, and a name that is no UTF-8: of a folder both are counted.
+        try scene.write("deep", to: String(repeating: "d/", count: FolderWalk.depthMax) + "d.txt")
+        let wrongName = WrongName(scene.path("e"))
+        try #require(wrongName.create())
+        defer { wrongName.remove() }
+        let figures = try scene.run(["", "missing.jsonl", "loop", "b.bin", "pipe.txt", ".c.txt"])
+        #expect(figures.documents == 1 && figures.refusals == ["unreadable": 6], "\(figures.firstRefusals)")
+        for words in ["2 folders or names in it", "No such file", "say it with --format", "is a pipe", "with a dot"] {
+            #expect(figures.firstRefusals.contains { $0.contains(words) }, "\(words): \(figures.firstRefusals)")
+        }
         #expect(try scene.run(["b.bin"], format: .text).documents == 1)
     }
 

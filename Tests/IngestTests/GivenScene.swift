@@ -12,6 +12,7 @@ final class GivenScene {
     var shape = DocumentShape(idPath: "id")
     var eventsMax = 1_000
     var stateBytesMax = 1 << 29
+    var isForgetful = false
     /// In the order of arrival, run after run.
     private(set) var topic: [SourceEvent] = []
 
@@ -45,6 +46,7 @@ final class GivenScene {
         options.shape = shape
         options.eventsMax = eventsMax
         options.stateBytesMax = stateBytesMax
+        options.isForgetful = isForgetful
         options.filesPerBatchMax = 16
         let connector = try FilesConnector(options, scan: DocumentScan(idPath: shape.idPath))
         var position: SourcePosition?

@@ -30,6 +30,19 @@ struct GivenStateTests {
         #expect(try File.contents(of: scene.folder.file("state/files.jsonl")).count <= 20_000)
     }
 
+    @Test("a look that keeps nothing reads all, makes no file, and forgets what it read")
+    func forgetful() throws {
+        let scene = try GivenScene()
+        scene.isForgetful = true
+        try scene.write("id,text\n1,a\n2\n", to: "a.csv")
+        try scene.write("A text.", to: "b.txt")
+        for _ in 0..<2 {
+            let figures = try scene.run()
+            #expect(figures.documents == 2 && figures.acknowledged == 2 && figures.refusals == ["columns": 1])
+            #expect(!Folder.exists(scene.folder.file("state")))
+        }
+    }
+
     @Test("only what is acknowledged is counted as such")
     func acknowledged() throws {
         let scene = try GivenScene()

@@ -1,3 +1,4 @@
+import Bytes
 import PlatformTesting
 import PostgresTesting
 import Testing

@@ -12,6 +12,23 @@ import Testing
         + #"{"name":"shelf","connector":{"type":"files","folder":"shelf"},"logic":{"type":"document","fields":{"id":"id","#
         + #""text":"text"}}}]}"#
 
+    /// A first row of CSV whose end comes in late is waited for, and a stream that begins as one that was read and then differs is
+    /// named.
+    private static let lateRow = #"""
+        columns=$(seq -f column_%g -s , 600)
+        cells=$(seq -s , 600)
+        rows() {
+            printf 'id,text,%s' "$(echo "$columns" | cut -c1-4500)"
+            sleep 1
+            printf '%s\nk1,%s,%s\n' "$(echo "$columns" | cut -c4501-)" "$1" "$cells"
+        }
+        rows 'a thermos' | medallion ingest - --format csv --source notes || exit 1
+        rows 'a thermos' | medallion ingest - --format csv --source notes | grep 'nothing new' || exit 2
+        if rows 'a flask' | medallion ingest - --format csv --source notes > flask.log 2>&1; then exit 3; fi
+        grep 'and then differs from it' flask.log || exit 4
+        rm flask.log
+        """#
+
     @Test(.timeLimit(.minutes(5))) func aFolderKilledInTheMiddle() async throws {
         let environment = ["EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "2"]
         try await Deployment.run(environment: environment) { deployment in
@@ -75,17 +92,21 @@ import Testing
                 "export SOURCES_FILE='\(deployment.file("declared.json"))'\n\(pipe)\n\(pipe) | grep 'nothing new'",
                 in: folder, name: "piped")
             #expect(try piped.awaitEnd(seconds: 120).isSuccess, "\(piped.output)")
+            let late = try deployment.shell(
+                "export SOURCES_FILE='\(deployment.file("declared.json"))'\n\(Self.lateRow)", in: folder, name: "late")
+            #expect(try late.awaitEnd(seconds: 120).isSuccess, "\(late.output)")
 
             // Each document is found once.
             try deployment.wait(for: "all documents") {
                 let page = try deployment.api.get("/collections")["collections"]?.array?.first {
                     $0["name"]?.string == "notes"
                 }
-                return page?["documents"]?.integer == 1_503
+                return page?["documents"]?.integer == 1_504
             }
             for words in [0, 150, 1_499].map(word) {
                 #expect(try deployment.api.search(words, mode: "lexical").count == 1)
             }
+            #expect(try deployment.api.search("thermos", mode: "lexical") == ["k1"])
             #expect(try deployment.api.search("porcelain", mode: "lexical") == ["b.md"])
             #expect(try deployment.api.search("brass", mode: "lexical") == ["c.html"])
         }

@@ -24,12 +24,25 @@ enum Declarations {
         #"{"type":"document","fields":\#(fields)\#(more)}"#
     }
 
-    private static func staged(_ members: String) -> String { logic(#"{"id":"sku","text":"body"}"#, "," + members) }
+    static func staged(_ members: String) -> String { logic(#"{"id":"sku","text":"body"}"#, "," + members) }
 
     /// What no stage may be, each with the place within `logic`.
     private static let stageFaults: [(members: String, place: String)] = [
         (#""text_characters_min":-1"#, "text_characters_min"), (#""text_characters_min":"9""#, "text_characters_min"),
         (#""text_characters_min":10001"#, "text_characters_min"),
+        (#""text_characters_min":1.5"#, "text_characters_min"),
+        (#""text_characters_min":null"#, "text_characters_min"),
+        (#""near_duplicates_offsets":-1"#, "near_duplicates_offsets"),
+        (#""near_duplicates_offsets":"9""#, "near_duplicates_offsets"),
+        (#""near_duplicates_offsets":9,"near_duplicates_milliseconds":-1"#, "near_duplicates_milliseconds"),
+        (#""near_duplicates_offsets":9,"near_duplicates_milliseconds":31536000001"#, "near_duplicates_milliseconds"),
+        (#""near_duplicates_offsets":9,"near_duplicates_distance":-1"#, "near_duplicates_distance"),
+        (#""near_duplicates_offsets":9,"near_duplicates_distance":"1""#, "near_duplicates_distance"),
+        (#""detects_language":"true""#, "detects_language"), (#""detects_language":null"#, "detects_language"),
+        (#""reputation":-1"#, "reputation"), (#""reputation":true"#, "reputation"),
+        (#""reputation":null"#, "reputation"),
+        (#""passes_over":"a""#, "passes_over"), (#""passes_over":null"#, "passes_over"),
+        (#""passes_over":{"":1}"#, "passes_over."), (#""passes_over":{"a":"b\u0000"}"#, "passes_over.a"),
         (#""near_duplicates_offsets":500001"#, "near_duplicates_offsets"),
         (#""near_duplicates_offsets":1.5"#, "near_duplicates_offsets"),
         (#""near_duplicates_milliseconds":5"#, "near_duplicates_milliseconds"),
@@ -66,6 +79,11 @@ enum Declarations {
                 source(
                     connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","near_duplicates_distance":1}"#)),
             "sources[0].logic.near_duplicates_distance"
+        ),
+        (file(source(logic: staged(#""text_character_min":5"#))), "sources[0].logic"),
+        (
+            file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","passes_over":{"a":1}}"#)),
+            "sources[0].logic"
         ),
         (file(source(connector: #"{"type":"sse","url":"http://h","key":""}"#)), "sources[0].connector.key"),
         (file(source(connector: #"{"type":"sse","url":"http://h","id":"a"}"#)), "sources[0].connector"),
@@ -344,6 +362,11 @@ enum Declarations {
             "sources[1].collection"
         ),
         (file(source(String(repeating: "a", count: 248))), "sources[0]"),
+        (file(source(logic: staged(#""passes_over":{"a":1,"a":2}"#))), "sources[0].logic.passes_over"),
+        (
+            file(source(logic: staged(#""passes_over":{"a":"\#(String(repeating: "ü", count: 200))"}"#))),
+            "sources[0].logic.passes_over.a"
+        ),
         (
             file(
                 source(

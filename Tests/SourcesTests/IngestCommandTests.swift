@@ -10,7 +10,10 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    private func run(_ arguments: [String]) throws -> (status: Int32, output: String, complaints: String) {
+    /// - Parameter input: what standard input has, less than a pipe holds.
+    private func run(
+        _ arguments: [String], input: [UInt8] = []
+    ) throws -> (status: Int32, output: String, complaints: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: PackageRoot.executable)
         process.arguments = ["ingest"] + arguments
@@ -19,6 +22,10 @@ import Testing
         let (output, complaints) = (Pipe(), Pipe())
         process.standardOutput = output
         process.standardError = complaints
+        let pipe = Pipe()
+        process.standardInput = pipe
+        try pipe.fileHandleForWriting.write(contentsOf: Data(input))
+        try pipe.fileHandleForWriting.close()
         try process.run()
         // Both are short: neither pipe fills while the other is read.
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
@@ -43,6 +50,27 @@ import Testing
             #expect(result.status == 64 && result.complaints.contains("--source pages: its connector (sse)"))
         }
         #expect(try run(["a.jsonl"]).status == 64)
+    }
+
+    @Test(
+        "standard input that cannot be read is named",
+        arguments: [
+            ("jsonl", [], "empty"), ("jsonl", [0x7F, 0x45, 0x4C, 0x46, 0, 1, 0x0A], "binary"),
+            ("jsonl", [0xFF, 0xFE, 0x7B, 0], "utf_16"), ("jsonl", Array("{\n".utf8), "not_json"),
+            ("jsonl", Array("[1]\n".utf8), "not_an_object"), ("jsonl", Array(#"{"sku":"1""#.utf8), "incomplete"),
+            ("csv", Array("name,body\n1,a\n".utf8), "header"), ("csv", Array("sku,\"bo\"dy\n1,a\n".utf8), "quote"),
+            ("csv", Array("sku,body\n1\n".utf8), "columns"), ("text", [0x63, 0xE9], "not_utf_8"),
+            ("markdown", Array(String(repeating: "<div>", count: 3_000).utf8), "too_deep"),
+            ("html", Array("<nav>menu</nav>".utf8), "empty"),
+        ] as [(String, [UInt8], String)])
+    func standardInput(format: String, input: [UInt8], rule: String) throws {
+        try store(Declarations.file(Declarations.source(connector: #"{"type":"none"}"#)), "sources.json")
+        let result = try run(["-", "--format", format, "--dry-run", "--json"], input: input)
+        #expect(result.status == 1, "\(result.complaints)")
+        let json = try JSONValue.parse(Array(result.output.utf8))
+        #expect(json["left_out"]?.object?.count == 1 && json["left_out"]?[rule]?.integer == 1, "\(result.output)")
+        #expect(json["first_left_out"]?.array?.first?.string?.hasPrefix("standard input") == true)
+        #expect(json["documents"]?.integer == 0)
     }
 
     @Test("two files that would be one document are refused by name")

@@ -29,6 +29,34 @@ import Testing
         #expect(error?.description.hasPrefix("sources.json cannot be used:") == true)
     }
 
+    /// The rows of the table in docs/sources.md.
+    @Test(
+        "a stage that is declared wrongly is refused with what it may be",
+        arguments: [
+            (#""text_characters_min":10001"#, "must be a whole number from 0 to 10000"),
+            (#""near_duplicates_offsets":500001"#, "must be a whole number from 0 to 500000"),
+            (
+                #""near_duplicates_offsets":9,"near_duplicates_milliseconds":-1"#,
+                "must be a whole number from 0 to 31536000000"
+            ),
+            (#""near_duplicates_offsets":9,"near_duplicates_distance":4"#, "must be a whole number from 0 to 3"),
+            (#""near_duplicates_distance":1"#, "needs near_duplicates_offsets beside it"),
+            (#""detects_language":1"#, "must be true or false"),
+            (#""reputation":0"#, "must be a number from 0.1 to 10"),
+            (#""passes_over":["a"]"#, "must be an object"),
+            (#""passes_over":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1}"#, "has 9 members; at most 8"),
+            (#""passes_over":{"a..b":"c"}"#, "is no place in the object"),
+            (#""passes_over":{"a":null}"#, "must be a text, a whole number, true or false"),
+            (#""passes_over":{"a":""}"#, "must be a text of 1 to 255 bytes without U+0000"),
+            (#""passes_over":{"a":1},"envelope":"debezium""#, "goes with documents as they are"),
+            (#""text_character_min":5"#, "has no member \"text_character_min\"; known are "),
+        ])
+    func stageFaults(members: String, words: String) throws {
+        let text = Declarations.file(Declarations.source(logic: Declarations.staged(members)))
+        let error = #expect(throws: DeclarationError.self) { try Self.parse(text) }
+        #expect(error?.faults.first?.reason.hasPrefix(words) == true, "\(String(describing: error))")
+    }
+
     @Test("every fault is told at once, secrets are not")
     func allFaults() {
         let text = Declarations.file(

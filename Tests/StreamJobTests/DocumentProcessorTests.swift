@@ -1,8 +1,10 @@
 import Bytes
 import Derivation
+import Files
 import JSONScan
 import Lake
 import Logic
+import PlatformTesting
 import Records
 import Sources
 import Testing
@@ -73,6 +75,9 @@ enum DocumentSource {
             (nil, "null_payload"), (Array("[]".utf8), "not_an_object"), (Array("{\"id\":".utf8), "truncated_json"),
             ([0x7B, 0x22, 0xFF, 0x22, 0x7D], "invalid_utf8"), (Array(large.utf8), "too_large"),
             (Array(deep.utf8), "too_deep"), (Array("{}".utf8), "missing_field"),
+            (Array("no JSON".utf8), "invalid_json"),
+            // As a file has it that is no text.
+            ([0x7F, 0x45, 0x4C, 0x46, 0, 1], "invalid_json"),
         ]
         for (number, (payload, _)) in broken.enumerated() {
             driver.addHeader(EventIDHeader.header, "s-\(number)")
@@ -82,6 +87,17 @@ enum DocumentSource {
         #expect(lines.map { $0["rule"]?.string } == broken.map(\.1))
         #expect(lines.map { $0["event_id"]?.string } == (0..<broken.count).map { "s-\($0)" })
         #expect(driver.processor.bronzeCount == broken.count)
+    }
+
+    @Test("docs/sources.md has a row for each rule that a document may break")
+    func everyRuleIsDocumented() throws {
+        let docs = String(decoding: try File.contents(of: PackageRoot.path + "/docs/sources.md"), as: UTF8.self)
+        let ofChanges: Set<Rule> = [
+            .missingMeta, .unknownSchema, .invalidTime, .absurdTime, .nullCharacter, .namespaceMissing, .unknownType,
+        ]
+        for rule in Rule.allCases where !ofChanges.contains(rule) {
+            #expect(docs.contains("\n| `\(rule.rawValue)` | "), "\(rule.rawValue) has no row")
+        }
     }
 
     /// A connector that goes back a little sends some again, whatever became of them.

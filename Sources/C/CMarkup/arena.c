@@ -25,6 +25,7 @@ static int64_t processor_nanoseconds(void) {
 struct arena *arena_new(void) {
     struct arena *arena = calloc(1, sizeof(struct arena));
     if (arena == NULL) return NULL;
+    arena->steps = MARKUP_STEPS_MAX;
     arena->calls = CALLS_PER_LOOK;
     arena->deadline = processor_nanoseconds() + (int64_t)MARKUP_MILLISECONDS_MAX * 1000000;
     return arena;
@@ -45,6 +46,11 @@ void arena_check(struct arena *arena) {
     if (--arena->calls > 0) return;
     arena->calls = CALLS_PER_LOOK;
     if (processor_nanoseconds() > arena->deadline) longjmp(arena->end, MARKUP_TOO_COMPLEX);
+}
+
+void arena_step(struct arena *arena, size_t count) {
+    if (count > arena->steps) longjmp(arena->end, MARKUP_TOO_COMPLEX);
+    arena->steps -= count;
 }
 
 void *arena_allocate(struct arena *arena, size_t size) {

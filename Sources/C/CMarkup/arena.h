@@ -1,4 +1,4 @@
-// Memory of one call, given back as a whole, with an end to the call where it or the processor's time is used up.
+// Memory of one call, given back as a whole, with an end to the call where it, the steps or the processor's time are used up.
 #pragma once
 
 #include <setjmp.h>
@@ -10,6 +10,7 @@ struct chunk;
 struct arena {
     struct chunk *chunks;
     size_t taken;         // of all chunks
+    size_t steps;         // that are left
     size_t calls;         // until the next look at the clock
     int64_t deadline;     // the thread's processor time, nanoseconds
     jmp_buf end;          // where a call ends early, with a status of cmarkup.h
@@ -23,6 +24,8 @@ void arena_free(struct arena *arena);
 void *arena_allocate(struct arena *arena, size_t size);
 void *arena_grow(struct arena *arena, void *old, size_t old_size, size_t size);
 void arena_check(struct arena *arena);
+// Takes steps that a library is about to take.
+void arena_step(struct arena *arena, size_t count);
 
 // Collects text. White space between words is one space, or what breaks ask for.
 enum gap { GAP_NONE, GAP_SPACE, GAP_LINE, GAP_PARAGRAPH };

@@ -15,22 +15,41 @@ static void release(void *arena, void *pointer) {
 
 static int is_letter(char byte) { return (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z'; }
 
-// Elements that nothing has to close.
-static int closes_itself(const char *name, size_t length) {
-    static const char *const names[] = {
-        "p", "li", "dt", "dd", "tr", "td", "th", "tbody", "thead", "tfoot", "option", "optgroup", "colgroup", "caption",
-        "rb", "rp", "rt", "rtc", "body", "head", "html", "a", "nobr", "button", "area", "base", "br", "col", "embed", "hr",
-        "img", "image", "input", "keygen", "link", "meta", "param", "source", "track", "wbr", "frame", "basefont", "bgsound",
-    };
-    for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
-        if (strlen(names[index]) == length && strncasecmp(names[index], name, length) == 0) return 1;
+static int is_named(const char *name, size_t length, const char *wanted) {
+    return strlen(wanted) == length && strncasecmp(wanted, name, length) == 0;
+}
+
+static int is_one_of(const char *const *names, const char *name, size_t length) {
+    for (; *names != NULL; names++) {
+        if (is_named(name, length, *names)) return 1;
     }
     return 0;
 }
 
-static int is_named(const char *name, size_t length, const char *wanted) {
-    return strlen(wanted) == length && strncasecmp(wanted, name, length) == 0;
-}
+// Elements that nothing has to close.
+static const char *const closing_themselves[] = {
+    "p", "li", "dt", "dd", "tr", "td", "th", "tbody", "thead", "tfoot", "option", "optgroup", "colgroup", "caption",
+    "rb", "rp", "rt", "rtc", "body", "head", "html", "a", "nobr", "button", "area", "base", "br", "col", "embed", "hr",
+    "img", "image", "input", "keygen", "link", "meta", "param", "source", "track", "wbr", "frame", "basefont", "bgsound",
+    NULL,
+};
+
+// Elements that end SVG and MathML, wherever they begin in it (HTML 5, 13.2.6.5).
+static const char *const ending_foreign[] = {
+    "b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "embed", "h1", "h2", "h3",
+    "h4", "h5", "h6", "head", "hr", "i", "img", "li", "listing", "menu", "meta", "nobr", "ol", "p", "pre", "ruby", "s",
+    "small", "span", "strong", "strike", "sub", "sup", "table", "tt", "u", "ul", "var", NULL,
+};
+
+// Elements that the end tag of one of another kind, such as a span, does not close.
+static const char *const blocks[] = {
+    "address", "article", "aside", "blockquote", "center", "dir", "div", "dl", "fieldset", "figure", "footer", "form", "h1",
+    "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "listing", "main", "menu", "nav", "object", "ol", "pre", "section",
+    "table", "template", "ul", NULL,
+};
+
+// Elements whose text holds no tags.
+static const char *const of_text_alone[] = {"script", "style", "title", "textarea", NULL};
 
 // Behind `-->`, or the end of the text. `<!-->` is a whole comment, too.
 static const char *behind_comment(const char *place, const char *end) {
@@ -67,11 +86,47 @@ static const char *end_tag(const char *place, const char *end, const char *name,
     return end;
 }
 
-// A quick look, before any tree is made: how many more tags open than close. Comments, attributes and the text of scripts, styles,
-// titles and text areas hold no tags, and what ends with `/>` inside of SVG and MathML is closed. It is exact for what is
-// written plainly; what it misses the limits on memory and time stop.
-static int is_too_deep(const char *bytes, size_t length) {
-    size_t depth = 0, foreign = 0;
+struct open_element {
+    const char *name;
+    size_t length;
+    size_t hidden;        // when it was opened
+    int is_block;
+};
+
+struct depth {
+    struct open_element elements[MARKUP_DEPTH_MAX];
+    size_t count;
+    size_t hidden;        // that may be open all the same, because end tags are out of order
+};
+
+static void open_element(struct depth *depth, const char *name, size_t length) {
+    int is_block = is_one_of(blocks, name, length);
+    depth->elements[depth->count++] = (struct open_element){name, length, depth->hidden, is_block};
+}
+
+// An end tag closes the innermost element of its name, and all within that. One that closes nothing changes nothing.
+static void close_element(struct depth *depth, const char *name, size_t length) {
+    size_t index = depth->count, blocks_within = 0;
+    while (index > 0) {
+        struct open_element *element = &depth->elements[--index];
+        int is_wanted = element->length == length && strncasecmp(element->name, name, length) == 0;
+        if (is_wanted) {
+            depth->count = index;
+            depth->hidden = element->is_block ? element->hidden : depth->hidden + blocks_within;
+            return;
+        }
+        blocks_within += (size_t)element->is_block;
+    }
+}
+
+// A quick look, before any tree is made: how many elements are open at once. Comments, attributes and the text of scripts,
+// styles, titles and text areas hold no tags, and what ends with `/>` inside of SVG and MathML is closed. It is exact for what is
+// written plainly; what it misses the limits on memory and time stop. For each tag Gumbo may look through all that is open,
+// which is what is counted.
+static int is_too_deep(struct arena *arena, const char *bytes, size_t length) {
+    struct depth depth;
+    depth.count = depth.hidden = 0;
+    size_t foreign = 0;
     const char *end = bytes + length;
     const char *place = bytes;
     while ((place = memchr(place, '<', (size_t)(end - place))) != NULL) {
@@ -88,18 +143,20 @@ static int is_too_deep(const char *bytes, size_t length) {
         if (stop == name || !is_letter(*name)) continue;
         size_t name_length = (size_t)(stop - name);
         place = behind_tag(stop, end);
-        if (closes_itself(name, name_length)) continue;
-        int is_closed = !is_end && foreign > 0 && place - stop >= 2 && place[-1] == '>' && place[-2] == '/';
-        if (is_closed) continue;
-        if (is_named(name, name_length, "svg") || is_named(name, name_length, "math")) {
-            if (!is_end) foreign++;
-            if (is_end && foreign > 0) foreign--;
+        arena_step(arena, depth.count + depth.hidden + 1);
+        int is_foreign = is_named(name, name_length, "svg") || is_named(name, name_length, "math");
+        if (is_end) {
+            close_element(&depth, name, name_length);
+            if (is_foreign && foreign > 0) foreign--;
+            continue;
         }
-        if (!is_end && ++depth > MARKUP_DEPTH_MAX) return 1;
-        if (is_end && depth > 0) depth--;
-        int is_text = is_named(name, name_length, "script") || is_named(name, name_length, "style")
-            || is_named(name, name_length, "title") || is_named(name, name_length, "textarea");
-        if (is_text && !is_end && foreign == 0) place = end_tag(place, end, name, name_length);
+        if (is_one_of(ending_foreign, name, name_length)) foreign = 0;
+        if (is_one_of(closing_themselves, name, name_length)) continue;
+        if (foreign > 0 && place - stop >= 2 && place[-1] == '>' && place[-2] == '/') continue;
+        if (is_foreign) foreign++;
+        if (depth.count == MARKUP_DEPTH_MAX) return 1;
+        open_element(&depth, name, name_length);
+        if (foreign == 0 && is_one_of(of_text_alone, name, name_length)) place = end_tag(place, end, name, name_length);
     }
     return 0;
 }
@@ -254,7 +311,7 @@ static void leave(struct walk *walk) {
 }
 
 void html_append(struct writer *writer, const char *bytes, size_t length, struct markup_fields *fields) {
-    if (is_too_deep(bytes, length)) longjmp(writer->arena->end, MARKUP_TOO_DEEP);
+    if (is_too_deep(writer->arena, bytes, length)) longjmp(writer->arena->end, MARKUP_TOO_DEEP);
     GumboOptions options = kGumboDefaultOptions;
     options.allocator = allocate;
     options.deallocator = release;

@@ -102,13 +102,64 @@ static void collect(struct writer *writer, struct writer *heading, cmark_node *r
     }
 }
 
+// What a line may have cmark do.
+struct line {
+    size_t length;        // with its end
+    size_t containers;    // lists and quotes that it may continue or open
+    size_t inlines;       // characters that may begin or end something within a text
+    int is_blank;         // but for quote marks
+};
+
+static int is_white(char byte) { return byte == ' ' || byte == '\t'; }
+static int is_line_end(char byte) { return byte == '\n' || byte == '\r'; }
+
+static struct line look_at_line(const char *bytes, size_t length) {
+    struct line line = {0, 0, 0, 1};
+    size_t marks = 0, columns = 0;
+    int is_head = 1;
+    while (line.length < length && !is_line_end(bytes[line.length])) {
+        char byte = bytes[line.length++];
+        if (byte != '>' && !is_white(byte)) line.is_blank = 0;
+        if (byte != 0 && strchr("*_[]!`<&\\~|", byte) != NULL) line.inlines++;
+        if (!is_head) continue;
+        char next = line.length < length ? bytes[line.length] : '\n';
+        int is_mark = byte != 0 && strchr("*-+.)", byte) != NULL;
+        if (byte == '>' || (is_mark && (is_white(next) || is_line_end(next)))) marks++;
+        else if (is_white(byte)) columns += byte == ' ' ? 1 : 4;
+        else if (!is_mark && (byte < '0' || byte > '9')) is_head = 0;
+    }
+    if (line.length < length && bytes[line.length] == '\r') line.length++;
+    if (line.length < length && bytes[line.length] == '\n') line.length++;
+    // A list's item goes on where a line is indented by two columns or more.
+    line.containers = marks + columns / 2;
+    return line;
+}
+
+// Line by line. For a blank line cmark goes through all lists that are open, and for a piece of text through all that it lies
+// in, and takes no memory for it: without a count, a few thousand of them and a few million such lines take many minutes.
+static void feed(struct arena *arena, cmark_parser *parser, const char *bytes, size_t length) {
+    size_t depth = 0;
+    int was_blank = 1;
+    while (length > 0) {
+        struct line line = look_at_line(bytes, length);
+        // A paragraph's next line may leave its marks out, and all goes on.
+        if (!line.is_blank && (was_blank || line.containers > depth)) depth = line.containers;
+        arena_step(arena, 1 + depth * (1 + line.inlines));
+        arena_check(arena);
+        cmark_parser_feed(parser, bytes, line.length);
+        was_blank = line.is_blank;
+        bytes += line.length;
+        length -= line.length;
+    }
+}
+
 static void convert(struct arena *arena, const uint8_t *bytes, size_t length, markup_document *document) {
     struct writer writer = {arena, NULL, 0, 0, GAP_NONE};
     struct writer heading = writer;
     cmark_parser *parser = cmark_parser_new_with_mem(CMARK_OPT_DEFAULT, &memory);
     attach(parser, "table");
     attach(parser, "strikethrough");
-    cmark_parser_feed(parser, (const char *)bytes, length);
+    feed(arena, parser, (const char *)bytes, length);
     collect(&writer, &heading, cmark_parser_finish(parser));
     document->text = (markup_span){writer.bytes, writer.length};
     document->heading = (markup_span){heading.bytes, heading.length};

@@ -33,13 +33,16 @@ package enum MarkupError: Error, CustomStringConvertible {
         case .tooDeep: "more than \(Int(MARKUP_DEPTH_MAX)) elements lie one within the other"
         case .tooComplex:
             "reading its markup takes more than \(Int(MARKUP_MEMORY_MAX) >> 20) MiB, or more than "
-                + "\(Int(MARKUP_MILLISECONDS_MAX) / 1_000) seconds of a processor"
+                + "\(Int(MARKUP_STEPS_MAX) >> 20) Mi steps through what lies one within the other; cut it"
         case .outOfMemory: "there is no memory to read it"
         }
     }
 }
 
-/// Reads HTML 5 (by Gumbo) and Markdown with GitHub's tables (by cmark-gfm). Time and memory are bounded; any thread may call it.
+/// Reads HTML 5 (by Gumbo) and Markdown with GitHub's tables (by cmark-gfm). Any thread may call it.
+///
+/// Memory and steps are bounded, so that a document is read or refused alike on every machine; and, as a far bound, the time of
+/// the processor.
 package enum Markup {
     /// - Parameter bytes: UTF-8.
     package static func html(_ bytes: [UInt8]) throws(MarkupError) -> MarkupText { try read(bytes, markup_html) }

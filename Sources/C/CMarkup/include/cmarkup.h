@@ -1,7 +1,7 @@
 // The plain text of HTML (by Gumbo) and of Markdown (by cmark-gfm), with what either says of itself.
 //
 // Documents are hostile. All memory of a call, the libraries' own included, comes from one arena of bounded size; where it is
-// full, or the call has used too much of the processor, the call ends there and everything is given back. Neither library is
+// full, or the call has taken too many steps, the call ends there and everything is given back. Neither library is
 // asked to free a tree, which Gumbo does by recursion, and trees are walked without recursion.
 #pragma once
 
@@ -40,8 +40,13 @@ enum { MARKUP_DEPTH_MAX = 2048 };
 // Bytes of all memory that one call may take.
 enum { MARKUP_MEMORY_MAX = 256 << 20 };
 
-// The processor's time that one call may take, milliseconds.
-enum { MARKUP_MILLISECONDS_MAX = 3000 };
+// Steps through what lies one within the other that one call may take: for each tag as many as elements are open, for each line
+// as many as lists and quotes go on. They are estimated before the libraries take them, so that what becomes of a document does
+// not hang on the machine. So many take a second or two.
+enum { MARKUP_STEPS_MAX = 1 << 28 };
+
+// The processor's time that one call may take, milliseconds: for what the steps and the memory do not tell.
+enum { MARKUP_MILLISECONDS_MAX = 10000 };
 
 // Each fills `document`, which `markup_release` empties whatever was returned. The bytes are UTF-8, at most INT32_MAX of them.
 // Nothing is kept between calls; any thread may call them.

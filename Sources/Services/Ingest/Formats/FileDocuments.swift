@@ -47,6 +47,14 @@ struct FileDocuments {
         if head.starts(with: [0xFF, 0xFE]) || head.starts(with: [0xFE, 0xFF]) {
             return FileFault(.utf16, "is UTF-16; convert it, such as by iconv -f UTF-16 -t UTF-8")
         }
+        // RFC 1952 and RFC 8878.
+        for (packing, mark) in [("gzip", [0x1F, 0x8B, 0x08]), ("zstd", [0x28, 0xB5, 0x2F, 0xFD] as [UInt8])]
+        where head.starts(with: mark) {
+            return FileFault(
+                .binary,
+                "is packed by \(packing), and its name does not say so; name it so, or unpack it on its way to standard input"
+            )
+        }
         guard head.contains(0) else { return nil }
         // Every other byte of UTF-16 without a mark is 0, where its letters are Latin.
         let zeros = head.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }

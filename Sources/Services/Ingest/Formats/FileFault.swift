@@ -41,5 +41,8 @@ package struct FileFault: Error, Equatable, CustomStringConvertible {
         self.description = description
     }
 
+    /// Said of the row that names a file's members.
+    var ofHeader: FileFault { FileFault(rule, "its first row \(description)") }
+
     static let noUTF8 = FileFault(.notUTF8, "is no UTF-8; convert it, such as by iconv -f LATIN1 -t UTF-8")
 }

@@ -53,6 +53,12 @@ package enum GivenSearch {
                     .unreadable,
                     "is a pipe or a device; give `-` and have the shell send it to standard input, such as by `<`")
             case .file(let facts):
+                guard path.split(separator: "/").last?.hasPrefix(".") != true else {
+                    throw FileFault(
+                        .unreadable,
+                        "has a name that begins with a dot, as files have that are not whole yet; rename it, or give `-` and "
+                            + "send it to standard input")
+                }
                 // A link may have another name than what it leads to.
                 let kind = FileKind(path: path, format: format) ?? FileKind(path: resolved, format: format)
                 guard let kind else { break }

@@ -1,7 +1,5 @@
 import Bytes
 import Derivation
-import Files
-import Glibc
 import Ingest
 import Lake
 import Logic
@@ -36,12 +34,9 @@ struct IngestTrial {
     }
 
     func run() throws -> Report {
-        var template = Array("/tmp/medallion-ingest-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw FileError("mkdtemp", "/tmp") }
-        let folder = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-        defer { try? Folder.removeTree(folder) }
         let shape = DocumentShape(source.logic)
-        var options = FilesConnector.Options(folder: "", statePath: folder + "/files.jsonl")
+        var options = FilesConnector.Options(folder: "", statePath: "")
+        options.isForgetful = true
         options.given = given
         options.shape = shape
         options.lineBytesMax = IngestJob.documentBytesMax

@@ -49,7 +49,7 @@ extension FileProgress {
 ///
 /// A JSONL file. Its first line has an id that no other state ever had, so that event ids made with it are nobody else's; each
 /// further line says how far one file is, and the last one of a file counts. Lines are appended and made durable; from time to
-/// time the file is written anew. A torn last line, as a crash may leave it, is cut off.
+/// time the file is written anew. A torn last line, as a crash may leave it, is cut off. Without a path nothing is durable.
 final class FileJournal {
     private static let format: Int64 = 1
     /// Lines that are superseded before the file is written anew.
@@ -61,7 +61,7 @@ final class FileJournal {
     private(set) var id = ""
     private(set) var files: [String: FileProgress] = [:]
     private var nextIncarnation: Int64 = 1
-    private let path: String
+    private let path: String?
     /// A larger file is not read.
     private let bytesMax: Int
     /// Whether the oldest files that were read to their ends are forgotten where there is no room. A folder's may not be: they would
@@ -73,12 +73,12 @@ final class FileJournal {
     private var staleLines = 0
 
     /// - Throws: `FileError`; ``FilesConnectorError`` where the file is damaged or too large.
-    init(path: String, bytesMax: Int, forgetsOldest: Bool) throws {
+    init(path: String?, bytesMax: Int, forgetsOldest: Bool) throws {
         self.path = path
         self.bytesMax = bytesMax
         self.forgetsOldest = forgetsOldest
-        if Folder.exists(path) {
-            try load()
+        if let path, Folder.exists(path) {
+            try load(path)
         } else {
             var generator = SystemRandomNumberGenerator()
             id = Hex.text(generator.next())
@@ -95,6 +95,7 @@ final class FileJournal {
     /// Makes the progress of some files durable.
     func note(_ changes: [String: FileProgress]) throws {
         guard !changes.isEmpty else { return }
+        guard let path else { return files.merge(changes) { $1 } }
         var json = JSONWriter(capacity: 256 * changes.count)
         var bytes: [UInt8] = []
         for (name, progress) in changes.sorted(by: { $0.key < $1.key }) {
@@ -134,6 +135,7 @@ final class FileJournal {
     }
 
     private func rewrite() throws {
+        guard let path else { return }
         var bytes = text()
         if bytes.count > bytesMax, forgetsOldest {
             forgetOldest(bytes.count)
@@ -180,7 +182,7 @@ final class FileJournal {
         return bytes
     }
 
-    private func load() throws {
+    private func load(_ path: String) throws {
         let size = try File(path, .read).size()
         guard size <= bytesMax else {
             throw FilesConnectorError(

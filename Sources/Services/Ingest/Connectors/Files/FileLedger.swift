@@ -34,7 +34,8 @@ final class FileLedger {
     init(_ options: FilesConnector.Options) throws {
         openJournal = {
             try FileJournal(
-                path: options.statePath, bytesMax: options.stateBytesMax, forgetsOldest: options.given != nil)
+                path: options.isForgetful ? nil : options.statePath, bytesMax: options.stateBytesMax,
+                forgetsOldest: options.given != nil)
         }
         journal = try openJournal()
         read = journal.files

@@ -21,6 +21,8 @@ package final class FilesConnector: BatchConnector {
         package var folder: String
         /// The file of the durable state.
         package var statePath: String
+        /// Whether nothing is durable, and no file is made: for a look at what would be read.
+        package var isForgetful = false
         /// Of given files, the oldest are forgotten where it would be larger; of a folder nothing is read then.
         package var stateBytesMax = 1 << 29
         package var pollMilliseconds = 2_000
@@ -63,7 +65,7 @@ package final class FilesConnector: BatchConnector {
     /// Milliseconds since 1970.
     let clock: () -> Int64
     /// Held for as long as this lives: two processes that follow one folder would each send all of it.
-    private let lock: File
+    private let lock: File?
     let ledger: FileLedger
     private let look: FolderLook
     private var queue: [String] = []
@@ -101,6 +103,15 @@ package final class FilesConnector: BatchConnector {
         self.options = options
         self.scan = scan
         self.clock = clock ?? SystemClock.epochMilliseconds
+        lock = try Self.takeLock(options)
+        ledger = try FileLedger(options)
+        look = FolderLook(root: options.folder)
+        for file in options.given?.files ?? [] { given[file.path] = file }
+    }
+
+    /// - Returns: nil where nothing is kept.
+    private static func takeLock(_ options: Options) throws -> File? {
+        guard !options.isForgetful else { return nil }
         try Folder.create(Folder.parent(of: options.statePath))
         var lock = try File(options.statePath + ".lock", .readWrite)
         guard try lock.tryLock() else {
@@ -108,10 +119,7 @@ package final class FilesConnector: BatchConnector {
                 "another process reads \(options.given == nil ? options.folder : "files") with \(options.statePath): wait for "
                     + "its end, or stop one of them")
         }
-        self.lock = lock
-        ledger = try FileLedger(options)
-        look = FolderLook(root: options.folder)
-        for file in options.given?.files ?? [] { given[file.path] = file }
+        return lock
     }
 
     /// As a source declares it.

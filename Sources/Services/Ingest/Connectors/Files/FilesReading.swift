@@ -107,12 +107,15 @@ extension FilesConnector {
             _ = try documents.take(Self.plain(row, isFirst: true))
             return true
         case .later: return false
-        case .malformed: throw Self.wrongQuote
-        case .endless:
-            throw FileFault(
-                .header,
-                "its first row, which names the members, has no end, or is longer than \(options.lineBytesMax) bytes")
+        case .malformed: throw Self.wrongQuote.ofHeader
+        case .endless: throw endlessHeader
         }
+    }
+
+    private var endlessHeader: FileFault {
+        FileFault(
+            .header,
+            "its first row, which names the members, has no end, or is longer than \(options.lineBytesMax) bytes")
     }
 
     /// Standard input: known again by its first bytes.
@@ -159,15 +162,15 @@ extension FilesConnector {
             case .more: return false
             case .oversized where reading.kind.format.isWhole:
                 throw FileFault(.tooLarge, "has more than \(WholeDocument.bytesMax) bytes; cut it")
-            case .oversized: refuseLine(reading, &batch)
-            case .malformed: refuse(reading, Self.wrongQuote, &batch)
+            case .oversized: try refuseLine(reading, &batch)
+            case .malformed: try refuseQuote(reading, &batch)
             case .line(let line):
                 bytes += line.count + 1
                 try take(line, reading, &batch)
             case .end:
                 // While the file grows, the quote's end may still come.
                 if isSettled(reading.facts, now: clock()), reading.reader.passOpenQuote() {
-                    refuse(reading, Self.wrongQuote, &batch)
+                    try refuseQuote(reading, &batch)
                     return true
                 }
                 try finish(reading, &batch)
@@ -177,13 +180,13 @@ extension FilesConnector {
             close(reading, &batch, hasFailed: true)
             // Of a file that is written while it is read nothing is to be said: the next look finds that it changed.
             guard reading.isUnchanged || options.given != nil else { return true }
-            if (error as? FileError)?.isRetriable != true {
-                waiting[reading.path] = (reading.facts, true)
-                let advice = options.given == nil ? "it is read on when it has changed" : "the next run reads on"
-                complain(reading.path, Self.words(of: error) + "; \(advice)", Self.rule(of: error), &batch)
-            } else {
-                complain(reading.path, Self.words(of: error), Self.rule(of: error), &batch)
-            }
+            let isRetriable = (error as? FileError)?.isRetriable == true
+            if !isRetriable { waiting[reading.path] = (reading.facts, true) }
+            let advice =
+                options.given != nil
+                ? "; the next run reads on"
+                : isRetriable ? "; it is tried again" : "; it is read on when it has changed"
+            complain(reading.path, Self.words(of: error) + advice, Self.rule(of: error), &batch)
         }
         return true
     }
@@ -250,7 +253,14 @@ extension FilesConnector {
         return true
     }
 
-    private func refuseLine(_ reading: FileReading, _ batch: inout SourceBatch) {
+    private func refuseQuote(_ reading: FileReading, _ batch: inout SourceBatch) throws {
+        // Else the next row would be taken for the names of the columns.
+        guard !reading.documents.wantsHeader else { throw Self.wrongQuote.ofHeader }
+        refuse(reading, Self.wrongQuote, &batch)
+    }
+
+    private func refuseLine(_ reading: FileReading, _ batch: inout SourceBatch) throws {
+        guard !reading.documents.wantsHeader else { throw endlessHeader }
         let advice = options.given == nil ? "cut the document, or raise line_bytes_max" : "cut the document"
         refuse(
             reading,
@@ -283,7 +293,7 @@ extension FilesConnector {
         let begin = reading.progress.offset
         let piece = Self.plain(piece, isFirst: begin == 0)
         guard piece.count <= options.lineBytesMax || reading.kind.format.isWhole else {
-            return refuseLine(reading, &batch)
+            return try refuseLine(reading, &batch)
         }
         let isHeader = reading.documents.wantsHeader
         // Blank lines are nothing to wait for; whatever comes next takes the position along.
@@ -295,7 +305,7 @@ extension FilesConnector {
             value = made
         } catch {
             // Without the names of its columns nothing of the file can be read.
-            if isHeader { throw FileFault(error.rule, "its first row \(error.description)") }
+            if isHeader { throw error.ofHeader }
             return refuse(reading, error, &batch)
         }
         guard value.count <= options.lineBytesMax else {
