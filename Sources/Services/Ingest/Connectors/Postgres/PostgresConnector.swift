@@ -1,6 +1,7 @@
 import Bytes
 import Files
 import Postgres
+import Records
 package import Sources
 package import Telemetry
 
@@ -50,6 +51,8 @@ package final class PostgresConnector: BatchConnector {
     /// Waits in a row of the request at hand, and pages of it in a row that failed.
     var requestWaits = 0
     var requestFailures = 0
+    /// What this process told of requests.
+    var told: [String] = []
     /// The transactions that ran when one was to begin.
     var runningBefore: Set<String>?
 
@@ -89,6 +92,12 @@ package final class PostgresConnector: BatchConnector {
         options.idPath = context.idPath
         options.requests = { context.wishes()?.snapshots ?? [] }
         options.isGivenUp = { context.wishes()?.givenUp.contains($0) ?? false }
+        options.report = { id, state, reason in
+            context.report(
+                SourceOutcome(
+                    request: id, source: context.source.name.text, state: state, reason: reason,
+                    atMilliseconds: SystemClock.epochMilliseconds()))
+        }
         try self.init(
             declaration, source: context.source.name.text, options: options, metrics: metrics, logger: logger)
     }
@@ -314,6 +323,7 @@ package final class PostgresConnector: BatchConnector {
             try changed.write(options.statePath)
             state = changed
         }
+        for case .requestComplete(let id) in milestones.prefix(count).map(\.kind) { tell(id, .complete) }
         milestones.removeFirst(count)
         if isRequestHandedOver, let request, state?.over.contains(request.id) == true {
             (self.request, isRequestHandedOver) = (nil, false)

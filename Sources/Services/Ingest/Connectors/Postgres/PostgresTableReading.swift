@@ -117,10 +117,29 @@ extension PostgresConnector {
         }
     }
 
+    /// Tells once what became of a request.
+    func tell(_ id: String, _ state: SourceOutcome.State, _ reason: String = "") {
+        let word = "\(id)/\(state.rawValue)"
+        guard !told.contains(word) else { return }
+        told = Array((told + [word]).suffix(4 * SourceWishes.snapshotsMax))
+        options.report(id, state, reason)
+    }
+
+    /// Tells the end of what an earlier process brought to its end, and could not tell.
+    private func tellEnds(_ known: CaptureState) {
+        for asked in options.requests() where known.over.contains(asked.id) {
+            let isRefused = known.refused.contains(asked.id)
+            tell(
+                asked.id, isRefused ? .refused : .complete,
+                isRefused ? "the reason is in the log of the process that was there then" : "")
+        }
+    }
+
     /// Begins what an operator asked for, or continues it. Its versions are those of a snapshot (``CaptureOrder``), so the log may be
     /// read meanwhile. Where it cannot begin, the log is read on, and it is tried again.
     func beginRequest(_ batch: inout SourceBatch) {
         guard let known = state, known.isComplete, !isRequestHandedOver else { return }
+        tellEnds(known)
         let isNew = request == nil && known.request == nil
         let asked = isNew ? waiting().first : nil
         guard !isNew || asked != nil else { return }
@@ -221,6 +240,7 @@ extension PostgresConnector {
         if request == nil { isResumed = wanted.version != 0 }
         rowsExpected = try opened.rowsExpected()
         (request, snapshot) = (begun, opened)
+        tell(begun.id, .taken)
         logger.info(
             wanted.version == 0 ? "reading what was asked for" : "reading on in what was asked for",
             [
@@ -251,16 +271,19 @@ extension PostgresConnector {
     /// Gives up what the database cannot make sense of.
     private func refuse(_ refused: CaptureRequest, _ reason: String, _ batch: inout SourceBatch) throws {
         let words = declaration.dsn.scrubbed(reason)
-        try end(refused, words, &batch)
+        try end(refused, words, &batch, isRefused: true)
+        tell(refused.id, .refused, words)
         batch.refusals.append(SourceRefusal(place: "the snapshot \(refused.id)", reason: words))
     }
 
     /// Ends a request before its end. What was read of it is on its way.
-    private func end(_ refused: CaptureRequest, _ words: String, _ batch: inout SourceBatch) throws {
+    private func end(
+        _ refused: CaptureRequest, _ words: String, _ batch: inout SourceBatch, isRefused: Bool = false
+    ) throws {
         request = refused
         batch.snapshot = progress(.refused, words)
         if var changed = state {
-            changed.end(refused.id)
+            changed.end(refused.id, isRefused: isRefused)
             try changed.write(options.statePath)
             state = changed
         }
