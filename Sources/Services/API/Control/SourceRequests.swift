@@ -117,10 +117,10 @@ struct SourceRequests: Sendable {
             return SourceRequest.makeID(using: &generator)
         }
         var hasher = try SHA256Hasher()
-        var same = SourceRequest(
+        let same = SourceRequest(
             id: key, source: asked.source, action: asked.action, reason: "", by: asked.by, atMilliseconds: 0
         ).json
-        let digest = try same.withUnsafeMutableBytes { try hasher.hash(UnsafeRawBufferPointer($0)) }
+        let digest = try same.withUnsafeBytes { bytes throws(HashingError) in try hasher.hash(bytes) }
         return "r-\(digest.hex.prefix(16))"
     }
 
