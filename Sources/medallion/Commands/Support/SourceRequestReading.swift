@@ -1,5 +1,6 @@
 import Bytes
 import Concurrency
+import Console
 import Kafka
 import KafkaAccess
 import Records
