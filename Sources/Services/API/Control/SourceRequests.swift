@@ -34,8 +34,10 @@ package struct SourceDesk: Sendable {
     }
 }
 
-/// `POST /sources/{source}/pause`, `…/resume`, `…/snapshot` and `…/give-up`, and `GET /sources/{source}/requests`. Each request leaves a
-/// line in the log with the key, also where it was refused; who asked, and what became of it, stays in the topic of requests.
+/// `POST /sources/{source}/pause`, `…/resume`, `…/snapshot` and `…/give-up`, and `GET /sources/{source}/requests`.
+///
+/// Each request leaves a line in the log with the key, also where it was refused; who asked, and what became of it, stays in the
+/// topic of requests.
 struct SourceRequests: Sendable {
     /// Nil in a process that has no broker.
     let desk: SourceDesk?
@@ -109,8 +111,8 @@ struct SourceRequests: Sendable {
             status: status)
     }
 
-    /// The request's id. With an `Idempotency-Key` it is the same whenever the same caller asks the same with it, so that the topic knows
-    /// the second as the first.
+    /// The request's id. With an `Idempotency-Key` it is the same whenever the same caller asks the same with it, so that the
+    /// topic knows the second as the first.
     private static func id(_ asked: SourceRequest, _ key: String?) throws -> String {
         guard let key else {
             var generator = SystemRandomNumberGenerator()
