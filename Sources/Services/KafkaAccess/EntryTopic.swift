@@ -62,13 +62,17 @@ package final class EntryPublisher<Entry: TopicEntry>: Sendable {
     /// - Throws: ``KafkaError``; then the broker may have it all the same. Entries have ids, so that the same one may be handed
     ///   over again.
     package func publish(_ entry: Entry, timeoutMilliseconds: Int) throws(KafkaError) {
+        let deadline = Deadline(milliseconds: timeoutMilliseconds)
         let result = producer.withLock { known -> Result<Void, KafkaError> in
             do throws(KafkaError) {
                 let producer: KafkaProducer
                 if let known { producer = known } else { producer = try make(timeoutMilliseconds) }
+                // Others, and the making, took of the time: who asked may have been refused, and then nothing may come later.
+                let left = deadline.leftMilliseconds
+                guard left > 0 else { throw late(timeoutMilliseconds) }
                 // After a failure a new one begins: nothing of the former may come later.
                 known = nil
-                try send(entry, by: producer, timeoutMilliseconds)
+                try send(entry, by: producer, left)
                 known = producer
                 return .success(())
             } catch {
@@ -94,11 +98,15 @@ package final class EntryPublisher<Entry: TopicEntry>: Sendable {
         try producer.send(topic: plan.name, partition: 0, key: Array(entry.id.utf8), value: entry.json, token: 1)
         let reports = producer.flush(timeoutMilliseconds: timeoutMilliseconds)
         guard let report = reports.last(where: { $0.token == 1 }) else {
-            throw KafkaError(
-                kind: .timedOut, operation: "produce", subject: plan.name,
-                reason: "not acknowledged in \(timeoutMilliseconds) ms", isRetriable: true)
+            throw late(timeoutMilliseconds)
         }
         if let error = report.error { throw error }
+    }
+
+    private func late(_ timeoutMilliseconds: Int) -> KafkaError {
+        KafkaError(
+            kind: .timedOut, operation: "produce", subject: plan.name,
+            reason: "not acknowledged in \(timeoutMilliseconds) ms", isRetriable: true)
     }
 }
 
