@@ -93,6 +93,7 @@ final class TestKeys: Sendable {
         (.get, "/documents", false, false), (.get, "/documents/a", false, false), (.get, "/collections", false, false),
         (.get, "/sources", false, false), (.post, "/sources/a/pause", false, false),
         (.post, "/sources/a/resume", false, false), (.post, "/sources/a/snapshot", false, false),
+        (.post, "/sources/a/give-up", false, false), (.get, "/sources/a/requests", false, false),
         (.post, "/v1/chat/completions", false, false), (.get, "/v1/models", false, false),
         (.get, "/v1/models/medallion", false, false), (.post, "/mcp", false, false),
         (.get, "/generations", false, false),

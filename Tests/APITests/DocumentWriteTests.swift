@@ -61,6 +61,33 @@ import Testing
         #expect(records.allSatisfy { $0.eventID?.count == 64 })
     }
 
+    @Test func idsAndCursorsThatAreNoneAreNamed() async throws {
+        let scene = try IntakeScene()
+        try scene.declare("notes", .documents(DocumentsDeclaration()))
+        let key = try scene.keys.make(.write)
+        let long = String(repeating: "%C3%A9", count: 128)
+        let cases: [(method: String, path: String, body: String, status: Int, says: String)] = [
+            ("DELETE", "/documents/\(long)", "", 422, "doc_id"),
+            (
+                "PUT", "/documents/\(long)", #"{"id":"\#(String(repeating: "é", count: 128))","text":"x"}"#, 422,
+                "lines_refused"
+            ),
+            ("PUT", "/documents/a", #"{"id":["a"],"text":"x"}"#, 422, "lines_refused"),
+            ("PUT", "/documents/a", #"{"id":"a"}"# + "\n" + #"{"id":"a"}"#, 422, "lines_refused"),
+            ("GET", "/documents?cursor=dYQ%3D%3D", "", 422, "cursor_invalid"),
+            ("GET", "/documents?cursor=%27%3B--", "", 422, "cursor_invalid"),
+            ("GET", "/documents?limit=0", "", 422, "limit"), ("GET", "/documents?limit=501", "", 422, "limit"),
+            ("GET", "/documents?collection=none", "", 404, "not_found"),
+        ]
+        try await withAPI(scene.fixture()) { port in
+            for one in cases {
+                let reply = try await IntakeScene.send(port, one.path, one.body, method: one.method, key: key)
+                #expect(reply.status == one.status && "\(reply.body)".contains(one.says), "\(one): \(reply)")
+            }
+        }
+        #expect(try scene.records("notes").isEmpty)
+    }
+
     @Test func whereThereAreSeveralOneIsNamed() async throws {
         let scene = try IntakeScene()
         for name in ["one", "two"] { try scene.declare(name, .documents(DocumentsDeclaration())) }

@@ -171,7 +171,14 @@ import Testing
             Refused(Array(small.dropLast(9)), 400, "gzip_invalid", headers: gzip),
             Refused(small + small, 400, "gzip_invalid", headers: gzip),
             Refused(bomb, 413, "body_too_large", headers: gzip, isLines: true),
+            Refused("", 400, "gzip_invalid", headers: gzip),
+            Refused(Array(small.prefix(5)), 400, "gzip_invalid", headers: gzip),
+            Refused(small + [0], 400, "gzip_invalid", headers: gzip),
+            Refused(Packing.gzip([]), 422, "validation", headers: gzip),
+            Refused(Packing.gzip(Array("[1]".utf8)), 422, "lines_refused", "1 object_type", headers: gzip),
             Refused(small, 415, "unsupported_content_encoding", headers: [("Content-Encoding", "br")]),
+            Refused(small, 415, "unsupported_content_encoding", headers: [("Content-Encoding", "gzip, gzip")]),
+            Refused(small, 415, "unsupported_content_encoding", headers: gzip + gzip),
         ]
     }
 

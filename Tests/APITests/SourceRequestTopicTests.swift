@@ -36,26 +36,82 @@ import Testing
         #expect(SourceRequestBoard().wishes(of: "a") == nil, "nobody has read the topic")
         try await following(kafka) { board in
             try await eventually { board.wishes(of: "a") == SourceWishes() }
-            try publisher.publish(Self.request("r-1", .pause), timeoutMilliseconds: 10_000)
+            try publisher.publish(.request(Self.request("r-1", .pause)), timeoutMilliseconds: 10_000)
             try await eventually { board.wishes(of: "a")?.pause?.by == "Ann" }
             #expect(board.wishes(of: "b") == SourceWishes())
         }
         let snapshot = Self.request("r-2", .snapshot(SourceKeyRange(from: "1", to: "2")))
-        try publisher.publish(snapshot, timeoutMilliseconds: 10_000)
+        try publisher.publish(.request(snapshot), timeoutMilliseconds: 10_000)
         try await following(kafka) { board in
             try await eventually { board.wishes(of: "a") != nil }
             #expect(board.wishes(of: "a")?.pause?.id == "r-1", "known as soon as anything is")
             #expect(board.wishes(of: "a")?.snapshots == [snapshot])
             scene.stopBroker()
             #expect(throws: KafkaError.self) {
-                try publisher.publish(Self.request("r-3", .resume), timeoutMilliseconds: 1_000)
+                try publisher.publish(.request(Self.request("r-3", .resume)), timeoutMilliseconds: 1_000)
             }
             #expect(board.wishes(of: "a")?.pause != nil, "what was known holds")
             try scene.startBroker()
             try await eventually {
-                (try? publisher.publish(Self.request("r-4", .resume), timeoutMilliseconds: 2_000)) != nil
+                (try? publisher.publish(.request(Self.request("r-4", .resume)), timeoutMilliseconds: 2_000)) != nil
             }
             try await eventually { board.wishes(of: "a")?.pause == nil }
         }
+    }
+
+    @Test func whatBecameOfRequestsIsKeptInTheTopic() async throws {
+        let scene = try IntakeScene()
+        let kafka = scene.configuration
+        let publisher = SourceRequestPublisher({ kafka }, plan: Self.plan, logger: Self.logger)
+        try await following(kafka) { board in
+            let reporter = SourceOutcomeReporter(
+                board: board, pushed: { ["a"] },
+                publish: { try publisher.publish($0, timeoutMilliseconds: $1) }, logger: Self.logger)
+            let stop = StopSignal()
+            async let end: Void = reporter.run(stop: stop)
+            defer { stop.request() }
+            try publisher.publish(.request(Self.request("r-1", .pause)), timeoutMilliseconds: 10_000)
+            // This process takes the documents of `a`: it heeds what it has read.
+            try await eventually { board.wishes(of: "a")?.answer(to: "r-1")?.word == "taken" }
+            let snapshot = Self.request("r-2", .snapshot(SourceKeyRange()))
+            try publisher.publish(.request(snapshot), timeoutMilliseconds: 10_000)
+            // While the broker is away it waits.
+            scene.stopBroker()
+            for _ in 0..<3 {
+                reporter.note(
+                    SourceOutcome(
+                        request: "r-2", source: "a", state: .refused, reason: "no such key", atMilliseconds: 2))
+            }
+            try scene.startBroker()
+            try await eventually { board.wishes(of: "a")?.answer(to: "r-2")?.word == "refused" }
+            #expect(board.wishes(of: "a")?.answer(to: "r-2")?.outcome?.reason == "no such key")
+            #expect(board.wishes(of: "a")?.snapshots.isEmpty == true, "it waits for nobody any more")
+            stop.request()
+            try await end
+        }
+        // A process that starts later knows it, too, and each is there once.
+        try await following(kafka) { board in
+            try await eventually { board.wishes(of: "a") != nil }
+            #expect(board.wishes(of: "a")?.history.map(\.word) == ["taken", "refused"] && board.sources == ["a"])
+            #expect(board.nextOffset == 4)
+        }
+    }
+
+    @Test func aTopicThatForgetsIsNamed() async throws {
+        let scene = try IntakeScene()
+        let kafka = scene.configuration
+        _ = try KafkaAdmin(kafka).createTopic(
+            Self.plan.name, partitions: 1, config: ["retention.ms": "604800000"], timeoutMilliseconds: 10_000)
+        let board = SourceRequestBoard()
+        var plan = Self.plan
+        plan.properties["retention.ms"] = "-1"
+        let service = SourceRequestFollowing({ kafka }, plan: plan, board: board, logger: Self.logger)
+        let stop = StopSignal()
+        async let end: Void = service.run(stop: stop)
+        defer { stop.request() }
+        try await eventually { board.wishes(of: "a") != nil }
+        #expect(board.doubt?.contains("retention.ms=604800000") == true && board.fault == nil)
+        stop.request()
+        try await end
     }
 }

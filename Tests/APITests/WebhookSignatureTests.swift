@@ -47,7 +47,10 @@ import Testing
         for field in [
             "", "t=5", "v1=\(code)", "t=5,v1=", "t=5,v1=\(code)0", "t=5,v1=\(code.dropLast())g", "t=-5,v1=\(code)",
             "t=,v1=\(code)", "t=5,t=6,v1=\(code)", "t=99999999999999999999,v1=\(code)", "t=5,\(many)", "t=5;v1=\(code)",
-            "t=5,v1", "t=5.0,v1=\(code)", ",", "=",
+            "t=5,v1", "t=5.0,v1=\(code)", ",", "=", "t=5 ,v1=\(code)", "t=+5,v1=\(code)", "T=5,v1=\(code)",
+            "t=5,V1=\(code)",
+            "t=5,v1=\(code),", "t=5,v1= \(code)", "t=5,v1=\(code.dropLast(2))\u{FF}", "v2=\(code),t=5",
+            "t=5,v1=" + String(repeating: "0", count: 100_000),
         ] {
             #expect(WebhookSignature(field) == nil, "\(field)")
         }

@@ -104,4 +104,14 @@ equal("the index in memory", told({ index: part("degraded", "it cannot be read; 
 equal("two causes", told({ "source b": part("failed", "gone"), database: part("failed", "refused"), index: part("failed", "refused") }),
   ["source b: has failed: gone: true", "database: has failed: refused (and so has index): true"]);
 equal("a model that rests", told({ model: part("degraded", "its last answer failed", { circuit: "open" }) }), ["model: its last answer failed: true"]);
+
+// A document of another shape than the mapping is left as it is.
+const { put } = await load("documents");
+for (const [document, path, wanted] of [
+  [{}, "id", { id: 1 }], [{}, "meta.id", { meta: { id: 1 } }], [{ meta: null }, "meta.id", { meta: { id: 1 } }], [{ meta: "x" }, "meta.id", { meta: "x" }],
+  [{ meta: [] }, "meta.id", { meta: [] }], [{ meta: { id: 2 } }, "meta.id.no", { meta: { id: 2 } }], [[], "id", []], [{ about: "" }, "about.body", { about: "" }],
+]) {
+  put(document, path, 1);
+  equal(`put at ${path}`, document, wanted);
+}
 process.exit(0);

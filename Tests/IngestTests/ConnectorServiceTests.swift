@@ -103,6 +103,7 @@ struct ConnectorServiceTests {
     /// What is asked of the source; nil as long as nobody knows.
     private final class Wishes: Sendable {
         let current = Mutex<SourceWishes?>(nil)
+        let outcomes = Mutex<[SourceOutcome]>([])
         /// At what waits in the source.
         let looks = Atomic(0)
 
@@ -111,7 +112,8 @@ struct ConnectorServiceTests {
                 var wishes = $0 ?? SourceWishes()
                 wishes.take(
                     SourceRequest(
-                        id: "r", source: "products", action: action, reason: "", by: "test", atMilliseconds: 1))
+                        id: "r-\(wishes.history.count)", source: "products", action: action, reason: "", by: "test",
+                        atMilliseconds: 1))
                 $0 = wishes
             }
         }
@@ -136,7 +138,8 @@ struct ConnectorServiceTests {
             lagWhilePaused: {
                 wishes.looks.wrappingAdd(1, ordering: .relaxed)
                 return 77
-            }, makeConnector: { [options] in try FilesConnector(options, scan: DocumentScan(idPath: "sku")) })
+            }, report: { outcome in wishes.outcomes.withLock { $0.append(outcome) } },
+            makeConnector: { [options] in try FilesConnector(options, scan: DocumentScan(idPath: "sku")) })
         func until(_ isSo: () throws -> Bool) async throws {
             for _ in 0..<6_000 {
                 if try isSo() { return }
@@ -163,6 +166,8 @@ struct ConnectorServiceTests {
         wishes.take(.resume)
         try await until { try scene.content().records.count == 2 }
         #expect(service.status.phase == .streaming)
+        let outcomes = wishes.outcomes.withLock { $0 }
+        #expect(outcomes.map(\.request) == ["r-0", "r-1", "r-2", "r-3"] && outcomes.allSatisfy { $0.state == .taken })
         stop.request()
         try await end
     }

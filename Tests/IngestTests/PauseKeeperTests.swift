@@ -26,6 +26,7 @@ import Testing
         let later = keeper(folder)
         #expect(later.heed(nil) == nil, "nothing is known before the topic was read")
         #expect(later.heed(SourceWishes())?.pause == wishes.pause)
+        #expect(later.heed(SourceWishes())?.answer(to: "r-1")?.word == "taken", "nobody need tell it again")
         var resumed = SourceWishes()
         resumed.take(request("r-2", .resume))
         #expect(later.heed(resumed)?.pause == nil)

@@ -20,6 +20,8 @@ struct PostgresRequestTests {
     private final class Asked: Sendable {
         let requests = Mutex<[SourceRequest]>([])
         let givenUp = Mutex<Set<String>>([])
+        /// What became of them, in its order.
+        let outcomes = Mutex<[String]>([])
 
         func ask(_ id: String, _ range: SourceKeyRange = SourceKeyRange()) {
             let request = SourceRequest(
@@ -34,6 +36,9 @@ struct PostgresRequestTests {
         let scene = try CaptureScene()
         scene.options.requests = { [asked] in asked.requests.withLock { $0 } }
         scene.options.isGivenUp = { [asked] id in asked.givenUp.withLock { $0.contains(id) } }
+        scene.options.report = { [asked] id, state, _ in
+            asked.outcomes.withLock { $0.append("\(id) \(state.rawValue)") }
+        }
         return scene
     }
 
@@ -89,6 +94,8 @@ struct PostgresRequestTests {
         try scene.kill()
         for _ in 0..<10 { _ = try? scene.step() }
         #expect(scene.inFlight.isEmpty && scene.topic.count == total)
+        // The next process tells the end once more, since nobody is known to have heard of it.
+        #expect(asked.outcomes.withLock { $0 } == ["r-1 taken", "r-1 complete", "r-1 complete"])
     }
 
     @Test("one that is read as of several moments, since each transaction is bounded, has each row once")
@@ -145,6 +152,8 @@ struct PostgresRequestTests {
         #expect(refusal?.place == "the snapshot r-1" && refusal?.reason.contains("no number") == true)
         #expect(progress?.state == .refused && progress?.id == "r-1")
         #expect(try isOver("r-1", scene))
+        #expect(try CaptureState.read(scene.options.statePath)?.refused == ["r-1"])
+        #expect(asked.outcomes.withLock { $0 } == ["r-1 taken", "r-1 refused"])
         try scene.run("INSERT INTO things VALUES (2, 'b')")
         try scene.drain()
     }
@@ -349,7 +358,9 @@ struct PostgresRequestTests {
         request.after = ["x"]
         request.rows = 3
         state.request = request
-        for number in 0..<100 { state.end("r-\(number + 10)") }
+        for number in 0..<100 { state.end("r-\(number + 10)", isRefused: number.isMultiple(of: 50)) }
+        #expect(state.refused.isEmpty, "of what is over alone")
+        state.end("r-200", isRefused: true)
         try state.write(folder.file("state.json"))
         #expect(try CaptureState.read(folder.file("state.json")) == state)
         #expect(state.over.count == 2 * SourceWishes.snapshotsMax && state.request == request)

@@ -146,6 +146,16 @@ import Testing
                 return snapshot?["state"]?.string == "complete" && snapshot?["rows"]?.integer == 5
             }
             #expect(try scene.isShown())
+            // Who asked, and what became of it, stays to be read, by whichever way it was asked.
+            try deployment.wait(for: "what became of the requests") {
+                let answered = try deployment.api.get("/sources/things/requests")["requests"]?.array ?? []
+                return answered.compactMap { $0["outcome"]?.string } == ["taken", "complete", "taken"]
+            }
+            let log = try deployment.command(["sources", "log", "things"], environment: environment)
+            #expect(
+                log.contains("a trial") && log.contains("snapshot from 5 to 9") && log.contains("complete at"), "\(log)"
+            )
+            #expect(log.split(separator: "\n").count { $0.contains("  things  ") } == 3, "\(log)")
             #expect(try up.stop() == .exited(0))
             withExtendedLifetime(server) {}
         }

@@ -82,6 +82,13 @@ import Testing
                 ["sources", "pause", "shelf", "--reason", "it is moved"], environment: declared)
             let paused = try deployment.refusal(["ingest", folder, "--source", "shelf"], environment: declared)
             #expect(paused.contains("shelf was paused by ") && paused.contains("it is moved"), "\(paused)")
+            let log = try deployment.command(["sources", "log", "--json"], environment: declared)
+            let line = try #require(log.split(separator: "\n").first { $0.hasPrefix("{\"request\"") }, "\(log)")
+            let asked = try JSONValue.parse(Array(line.utf8))
+            #expect(asked["request"]?["source"]?.string == "shelf" && asked["outcome"]?.string != nil, "\(log)")
+            #expect(asked["request"]?["reason"]?.string == "it is moved" && asked["request"]?["by"]?.string != "")
+            #expect(
+                try deployment.refusal(["sources", "log", "--reason", "x"], environment: declared).contains("--reason"))
             _ = try deployment.command(["sources", "resume", "shelf"], environment: declared)
             _ = try deployment.command(
                 ["ingest", deployment.file("extra.jsonl"), "--source", "shelf"], environment: declared)

@@ -359,7 +359,7 @@ def stand_still(scene):
     browser.says(".view-sources section", "wikimedia.recentchange")
     browser.type(".view-sources input", "<b>a wiki</b> is being mended")
     browser.click(".view-sources button", "Pause wikimedia.recentchange")
-    browser.says(".view-sources .notice", "is paused")
+    browser.says(".view-sources .notice", "is to stand still")
     browser.says(".view-sources dd", "<b>a wiki</b> is being mended")
     browser.says(".view-sources .pill", "paused")
     browser.axe("Sources", dark=True)
@@ -369,7 +369,8 @@ def stand_still(scene):
     if browser.run("return document.getElementById('freshness').className").endswith("level-bad"):
         sys.exit("a paused source makes the index bad")
     browser.click(".view-sources button", "Resume wikimedia.recentchange")
-    browser.says(".view-sources .notice", "is resumed")
+    browser.says(".view-sources .notice", "is to continue")
+    browser.says(".view-sources dd", "resume")
     browser.wait("the stream", """
         return fetch("/sources").then((reply) => reply.json()).then((found) => found.sources[0].phase === "streaming");""")
 

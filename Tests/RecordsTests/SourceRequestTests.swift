@@ -70,4 +70,82 @@ import Testing
         let ids = Set((0..<100).map { _ in SourceRequest.makeID(using: &generator) })
         #expect(ids.count == 100 && ids.allSatisfy { $0.utf8.count == 18 && $0.hasPrefix("r-") })
     }
+
+    private static func outcome(
+        _ id: String, _ state: SourceOutcome.State, _ reason: String = ""
+    ) -> SourceOutcome {
+        SourceOutcome(request: id, source: "a.b-c", state: state, reason: reason, atMilliseconds: 9)
+    }
+
+    @Test func outcomesReadBackAndAreToldFromRequests() throws {
+        for state in SourceOutcome.State.allCases {
+            let entry = SourceRequestEntry.outcome(Self.outcome("r-1", state, #"a "reason""#))
+            #expect(try entry.json.withUnsafeBytes { try SourceRequestEntry($0) } == entry)
+        }
+        let request = SourceRequestEntry.request(Self.request(.giveUp("r-0")))
+        #expect(try request.json.withUnsafeBytes { try SourceRequestEntry($0) } == request)
+        // What a database says may be long.
+        let long = Self.outcome("r-1", .refused, String(repeating: "é", count: 2_000))
+        let read = try long.json.withUnsafeBytes { try SourceOutcome($0) }
+        #expect(read.reason == String(repeating: "é", count: 512))
+    }
+
+    @Test(arguments: [
+        #"{"outcome":"taken"}"#, #"{"outcome":"done","request":"r","source":"s","at_ms":1}"#,
+        #"{"outcome":"taken","request":"","source":"s","at_ms":1}"#, #"{"outcome":"taken","request":"r","source":"s"}"#,
+    ]) func anOutcomeThatIsNoneIsRefused(text: String) {
+        #expect(throws: RecordFormatError.self) {
+            try Array(text.utf8).withUnsafeBytes { try SourceRequestEntry($0) }
+        }
+    }
+
+    @Test func whatBecameOfRequestsIsRemembered() {
+        var wishes = SourceWishes()
+        wishes.take(Self.request(.pause, id: "r-1"))
+        #expect(wishes.history.map(\.word) == ["asked"])
+        wishes.take(Self.outcome("r-1", .taken))
+        wishes.take(Self.request(.pause, id: "r-2"))
+        wishes.take(Self.request(.resume, id: "r-3"))
+        wishes.take(Self.request(.pause, id: "r-4"))
+        wishes.take(Self.request(.resume, id: "r-5"))
+        wishes.take(Self.request(.resume, id: "r-6"))
+        #expect(wishes.history.map(\.word) == ["taken", "taken", "given_up", "given_up", "asked", "taken"])
+        #expect(wishes.answer(to: "r-2")?.outcome?.reason.contains("r-1") == true)
+        wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-7"))
+        wishes.take(Self.outcome("r-7", .taken))
+        #expect(wishes.snapshots.map(\.id) == ["r-7"])
+        wishes.take(Self.outcome("r-7", .complete))
+        wishes.take(Self.outcome("r-7", .taken))
+        wishes.take(Self.outcome("r-none", .taken))
+        #expect(wishes.answer(to: "r-7")?.word == "complete" && wishes.snapshots.isEmpty)
+        // One that comes again, as after a reply that was lost, asks for nothing more.
+        wishes.take(Self.request(.pause, id: "r-4"))
+        wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-7"))
+        #expect(wishes.pause == nil && wishes.snapshots.isEmpty && wishes.history.count == 7)
+    }
+
+    @Test func whatIsGivenUpForWantOfRoomIsSaid() {
+        var wishes = SourceWishes()
+        for number in 0..<20 {
+            wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-\(number)"))
+            // What is over takes no place.
+            if number < 3 { wishes.take(Self.outcome("r-\(number)", .complete)) }
+        }
+        #expect(wishes.snapshots.count == SourceWishes.snapshotsMax)
+        #expect(wishes.history.map(\.word).prefix(5) == ["complete", "complete", "complete", "given_up", "asked"])
+        #expect(wishes.answer(to: "r-3")?.outcome?.reason == "more than 16 waited")
+        wishes.take(Self.request(.giveUp("r-9"), id: "r-20"))
+        wishes.take(Self.request(.giveUp("r-9"), id: "r-21"))
+        #expect(wishes.answer(to: "r-9")?.word == "given_up" && wishes.answer(to: "r-20")?.outcome?.reason == "")
+        #expect(wishes.answer(to: "r-21")?.outcome?.reason == "no such snapshot waits")
+        // It had come to its end before its connector knew.
+        wishes.take(Self.outcome("r-9", .complete))
+        #expect(wishes.answer(to: "r-9")?.word == "complete")
+    }
+
+    @Test func noMoreIsRememberedThanIsAskedFor() {
+        var wishes = SourceWishes(historyMax: 3)
+        for number in 0..<9 { wishes.take(Self.request(.pause, id: "r-\(number)")) }
+        #expect(wishes.history.map(\.request.id) == ["r-6", "r-7", "r-8"] && wishes.pause?.id == "r-0")
+    }
 }

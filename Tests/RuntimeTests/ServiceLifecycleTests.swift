@@ -104,6 +104,26 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
         release.request()
     }
 
+    /// A thread has the priority of the one that makes it, and resuming a task may make one.
+    @Test func whoStandsBackLeavesResumingToOthers() async throws {
+        @Sendable func standing() -> [Int32] {
+            [sched_getscheduler(0), getpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0)]
+        }
+        let ordinary = try await Lane(name: "test-ordinary").run { standing() }
+        let lane = Lane(name: "test-idle", priority: .idle)
+        let (own, relay) = try await lane.run { () -> ([Int32], [Int32]) in
+            let done = StopSignal()
+            let seen = Journal()
+            Relay.perform {
+                for number in standing() { seen.note("\(number)") }
+                done.request()
+            }
+            _ = done.sleep(milliseconds: 60_000)
+            return (standing(), seen.entries.compactMap { Int32($0) })
+        }
+        #expect(own != ordinary && relay == ordinary)
+    }
+
     @Test func finishesItsInboxAfterItsRelease() async throws {
         let done = StopSignal()
         do {

@@ -101,20 +101,7 @@ package struct SourceRequest: Sendable, Equatable {
     ///
     /// - Throws: ``RecordFormatError`` naming what it lacks.
     package init(_ bytes: UnsafeRawBufferPointer) throws(RecordFormatError) {
-        var texts: [String: String] = [:]
-        var at: Int64?
-        do throws(JSONLineError) {
-            try JSONLine.forEachMember(of: bytes) { name, value in
-                guard let name = name.string else { return }
-                texts[name] = value.string
-                if name == "at_ms" { at = value.integer }
-            }
-        } catch {
-            throw RecordFormatError("source request", field: "line", reason: "is not JSON: \(error)")
-        }
-        for (name, text) in texts where text.utf8.count > Self.textBytesMax {
-            throw RecordFormatError("source request", field: name, reason: "has more than \(Self.textBytesMax) bytes")
-        }
+        let (texts, at) = try Self.members(of: bytes)
         // No key of a database holds it, and no statement.
         for name in ["from", "to"] where texts[name]?.utf8.contains(0) == true {
             throw RecordFormatError("source request", field: name, reason: "holds U+0000")
@@ -136,46 +123,25 @@ package struct SourceRequest: Sendable, Equatable {
             id: id, source: source, action: action, reason: texts["reason"] ?? "", by: texts["by"] ?? "",
             atMilliseconds: at)
     }
-}
 
-/// What is asked of one source, by all requests so far in their order.
-package struct SourceWishes: Sendable, Equatable {
-    /// The request by which it stands still; nil where it runs.
-    package private(set) var pause: SourceRequest?
-    /// Whether it was ever resumed: then a pause that is not there was lifted, and not lost.
-    package private(set) var wasResumed = false
-    /// The last requests for snapshots, the oldest first. Whether they were fulfilled is their connector's to know.
-    package private(set) var snapshots: [SourceRequest] = []
-
-    /// Ids of the last snapshots that are not wanted any more.
-    package private(set) var givenUp: [String] = []
-
-    /// Ids of the last requests of all kinds.
-    private var taken: [String] = []
-
-    /// So many are remembered.
-    package static let snapshotsMax = 16
-
-    package init() {}
-
-    /// Whether a request has been taken in; of those that lie further back that is not known any more.
-    package func hasTaken(_ request: SourceRequest) -> Bool { taken.contains(request.id) }
-
-    /// Takes the next request in.
-    package mutating func take(_ request: SourceRequest) {
-        if !taken.contains(request.id) { taken = Array((taken + [request.id]).suffix(Self.snapshotsMax)) }
-        switch request.action {
-        // Who paused it first, and why, stays.
-        case .pause: if pause == nil { pause = request }
-        case .resume: (pause, wasResumed) = (nil, true)
-        case .snapshot:
-            guard !snapshots.contains(where: { $0.id == request.id }) else { return }
-            snapshots.append(request)
-            if snapshots.count > Self.snapshotsMax { snapshots.removeFirst() }
-        case .giveUp(let id):
-            let ids = id.map { [$0] } ?? snapshots.map(\.id)
-            snapshots.removeAll { ids.contains($0.id) }
-            givenUp = Array((givenUp + ids).suffix(Self.snapshotsMax))
+    /// The texts of a record's object, by their names, and its time.
+    static func members(
+        of bytes: UnsafeRawBufferPointer
+    ) throws(RecordFormatError) -> (texts: [String: String], at: Int64?) {
+        var texts: [String: String] = [:]
+        var at: Int64?
+        do throws(JSONLineError) {
+            try JSONLine.forEachMember(of: bytes) { name, value in
+                guard let name = name.string else { return }
+                texts[name] = value.string
+                if name == "at_ms" { at = value.integer }
+            }
+        } catch {
+            throw RecordFormatError("source request", field: "line", reason: "is not JSON: \(error)")
         }
+        for (name, text) in texts where text.utf8.count > textBytesMax {
+            throw RecordFormatError("source request", field: name, reason: "has more than \(textBytesMax) bytes")
+        }
+        return (texts, at)
     }
 }

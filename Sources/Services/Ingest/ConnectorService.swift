@@ -3,6 +3,7 @@ import Concurrency
 import Kafka
 package import Records
 package import ServiceLifecycle
+import Synchronization
 package import Telemetry
 
 /// Pushes what a connector reads to its topic, byte for byte, and never loses its place.
@@ -22,6 +23,9 @@ package final class ConnectorService: Service {
     private let wishes: @Sendable () -> SourceWishes?
     private let wishesFault: @Sendable () -> String?
     private let lagWhilePaused: PausedLag?
+    private let report: @Sendable (SourceOutcome) -> Void
+    /// The id of the request that was last told to be heeded.
+    private let told = Mutex("")
     private let metrics: ProducerMetrics
     private let sourceMetrics: SourceMetrics
     private let logger: Logger
@@ -39,16 +43,19 @@ package final class ConnectorService: Service {
     ///   - wishesFault: why that is not known; nil for nothing in particular.
     ///   - lagWhilePaused: bytes that wait in the source while nothing reads it, for those of which that is known. Called on a lane of its
     ///     own: a source that is away keeps neither its resumption nor a stop waiting.
+    ///   - report: told what became of a request, once for each time that it is heeded. Does not block.
     ///   - makeConnector: called on the lane, again and again until it makes one.
     package init(
         source: String, isDeclared: Bool = true, place: String = "", configuration: ProducerConfiguration,
         metrics: MetricsRegistry, logger: Logger, wishes: @escaping @Sendable () -> SourceWishes? = { SourceWishes() },
         wishesFault: @escaping @Sendable () -> String? = { nil },
         lagWhilePaused: (@Sendable () throws -> Int64?)? = nil,
+        report: @escaping @Sendable (SourceOutcome) -> Void = { _ in },
         makeConnector: @escaping @Sendable () throws -> any SourceConnector
     ) {
         self.wishes = wishes
         self.wishesFault = wishesFault
+        self.report = report
         name = isDeclared ? "source \(source)" : "producer"
         self.place = place
         self.configuration = configuration
@@ -92,6 +99,7 @@ package final class ConnectorService: Service {
         while true {
             if stop.isRequested { return false }
             let known = wishes()
+            if let known { tell(known) }
             if let known, known.pause == nil {
                 metrics.isPaused.set(0)
                 return true
@@ -107,6 +115,19 @@ package final class ConnectorService: Service {
             }
             if await stop.pause(milliseconds: Self.lookMilliseconds) { return false }
         }
+    }
+
+    /// Tells which requests are heeded now, while nothing is read: a pause that holds, and the last resuming where there is none.
+    private func tell(_ known: SourceWishes) {
+        let heeded =
+            known.pause.flatMap { known.answer(to: $0.id) }
+            ?? (known.pause == nil ? known.history.last { $0.request.action == .resume } : nil)
+        guard let heeded, heeded.outcome == nil, told.withLock({ $0 != heeded.request.id }) else { return }
+        told.withLock { $0 = heeded.request.id }
+        report(
+            SourceOutcome(
+                request: heeded.request.id, source: heeded.request.source, state: .taken,
+                atMilliseconds: SystemClock.epochMilliseconds()))
     }
 
     /// - Returns: whether it ended for a pause.

@@ -58,6 +58,11 @@ final class PauseKeeper: Sendable {
             }
             state.isSaid = true
             wishes.take(kept)
+            // It was told when it came.
+            wishes.take(
+                SourceOutcome(
+                    request: kept.id, source: kept.source, state: .taken, reason: "kept beside the connector's state",
+                    atMilliseconds: kept.atMilliseconds))
             return wishes
         }
     }

@@ -36,6 +36,11 @@ extension KafkaAdmin {
     ///
     /// - Returns: the numbers of its topic partitions.
     package func ensure(_ plan: TopicPlan, logger: Logger, timeoutMilliseconds: Int) throws(KafkaError) -> [Int32] {
+        try ensured(plan, logger: logger, timeoutMilliseconds: timeoutMilliseconds).partitions
+    }
+
+    /// The same, with all that is known of the topic.
+    func ensured(_ plan: TopicPlan, logger: Logger, timeoutMilliseconds: Int) throws(KafkaError) -> TopicState {
         let state = try ensure(plan, timeoutMilliseconds: timeoutMilliseconds)
         if state.isNew {
             logger.info("made the topic", ["topic": plan.name, "topic_partitions": String(state.partitions.count)])
@@ -44,6 +49,6 @@ extension KafkaAdmin {
                 "the topic is not as declared; it is used as it is",
                 ["topic": plan.name, "differs": state.differences.joined(separator: "; ")])
         }
-        return state.partitions
+        return state
     }
 }

@@ -62,13 +62,17 @@ package final class EntryPublisher<Entry: TopicEntry>: Sendable {
     /// - Throws: ``KafkaError``; then the broker may have it all the same. Entries have ids, so that the same one may be handed
     ///   over again.
     package func publish(_ entry: Entry, timeoutMilliseconds: Int) throws(KafkaError) {
+        let deadline = Deadline(milliseconds: timeoutMilliseconds)
         let result = producer.withLock { known -> Result<Void, KafkaError> in
             do throws(KafkaError) {
                 let producer: KafkaProducer
                 if let known { producer = known } else { producer = try make(timeoutMilliseconds) }
+                // Others, and the making, took of the time: who asked may have been refused, and then nothing may come later.
+                let left = deadline.leftMilliseconds
+                guard left > 0 else { throw late(timeoutMilliseconds) }
                 // After a failure a new one begins: nothing of the former may come later.
                 known = nil
-                try send(entry, by: producer, timeoutMilliseconds)
+                try send(entry, by: producer, left)
                 known = producer
                 return .success(())
             } catch {
@@ -94,11 +98,15 @@ package final class EntryPublisher<Entry: TopicEntry>: Sendable {
         try producer.send(topic: plan.name, partition: 0, key: Array(entry.id.utf8), value: entry.json, token: 1)
         let reports = producer.flush(timeoutMilliseconds: timeoutMilliseconds)
         guard let report = reports.last(where: { $0.token == 1 }) else {
-            throw KafkaError(
-                kind: .timedOut, operation: "produce", subject: plan.name,
-                reason: "not acknowledged in \(timeoutMilliseconds) ms", isRetriable: true)
+            throw late(timeoutMilliseconds)
         }
         if let error = report.error { throw error }
+    }
+
+    private func late(_ timeoutMilliseconds: Int) -> KafkaError {
+        KafkaError(
+            kind: .timedOut, operation: "produce", subject: plan.name,
+            reason: "not acknowledged in \(timeoutMilliseconds) ms", isRetriable: true)
     }
 }
 
@@ -134,31 +142,40 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     ///     topic, which may have been deleted and created again, means the beginning, too: entries are known by their ids.
     ///   - caughtUp: called on the lane once all has been taken that was there when reading began.
     ///   - failed: called with what keeps the topic from being read, and with nil once it is read again.
+    ///   - doubted: called with why the topic will not keep what it holds, and with nil where it does.
     ///   - take: called on the lane with some records in a row; they count as taken when it returns.
     package func run(
         stop: StopSignal, position: @escaping @Sendable () throws -> Int64?,
         caughtUp: @escaping @Sendable () -> Void = {}, failed: @escaping @Sendable (String?) -> Void = { _ in },
+        doubted: @escaping @Sendable (String?) -> Void = { _ in },
         take: @escaping @Sendable ([Record]) throws -> Void
     ) async {
         let lane = Lane(name: laneName)
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 2_000)
+        var said = ""
         while !stop.isRequested {
             do {
                 try await lane.run { [self] in
                     try follow(
-                        isStopped: { stop.isRequested }, untilEnd: false, position: position,
+                        isStopped: { stop.isRequested }, untilEnd: false, position: position, doubted: doubted,
                         caughtUp: {
                             failed(nil)
                             caughtUp()
                         }, take: take)
                 }
                 backoff.reset()
+                said = ""
             } catch {
                 if stop.isRequested { return }
-                failed("the topic \(topic) of \(Entry.what) cannot be read: \(error)")
+                let fault = "\(error)"
+                failed("the topic \(topic) of \(Entry.what) cannot be read: \(fault)")
                 let wait = backoff.next()
-                logger.warning(
-                    "\(Entry.what) are not followed; tried again", ["error": "\(error)", "wait_ms": "\(wait)"])
+                // It may stay so for days.
+                if fault != said {
+                    logger.warning(
+                        "\(Entry.what) are not followed; tried again", ["error": fault, "wait_ms": "\(wait)"])
+                }
+                said = fault
                 if await stop.pause(milliseconds: wait) { return }
             }
         }
@@ -168,16 +185,18 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     package func catchUp(
         isStopped: @escaping @Sendable () -> Bool, position: () throws -> Int64?, take: ([Record]) throws -> Void
     ) throws {
-        try follow(isStopped: isStopped, untilEnd: true, position: position, caughtUp: {}, take: take)
+        try follow(
+            isStopped: isStopped, untilEnd: true, position: position, doubted: { _ in }, caughtUp: {}, take: take)
     }
 
     private func follow(
-        isStopped: () -> Bool, untilEnd: Bool, position: () throws -> Int64?, caughtUp: () -> Void,
-        take: ([Record]) throws -> Void
+        isStopped: () -> Bool, untilEnd: Bool, position: () throws -> Int64?, doubted: (String?) -> Void,
+        caughtUp: () -> Void, take: ([Record]) throws -> Void
     ) throws {
         let configuration = kafka()
         let admin = try KafkaAdmin(configuration, requestMilliseconds: EntryLimits.ensureMilliseconds)
-        _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
+        let state = try admin.ensured(plan, logger: logger, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
+        doubted(forgetting(state))
         let marks = try admin.watermarks(
             topic: topic, partition: 0, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
         let known = try position()
@@ -216,6 +235,16 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
             caughtUp()
             if untilEnd { return }
         }
+    }
+
+    /// Why a topic that somebody else made does not keep entries for ever; nil where it does.
+    private func forgetting(_ state: TopicState) -> String? {
+        let names = ["retention.", "cleanup.policy"]
+        let differences = state.differences.filter { difference in names.contains { difference.hasPrefix($0) } }
+        guard !differences.isEmpty else { return nil }
+        return
+            "the topic \(topic) of \(Entry.what) loses what it holds (\(differences.joined(separator: "; "))): change its properties "
+            + "(kafka-configs --alter)"
     }
 
     private func entry(of record: KafkaRecord) -> Entry? {

@@ -33,9 +33,11 @@ struct ProducerCommand: Command {
         declarations.register(in: health)
         platform.registerSourceRequests(in: health)
         platform.registerBroker(in: health, isRequired: true)
+        let outcomes = platform.sourceOutcomeReporter()
         try await context.run(
             context.roleServices(health) + [
-                platform.sizeService(of: []), platform.sourceRequestFollowing(), roles.connectors(), declarations,
+                platform.sizeService(of: []), platform.sourceRequestFollowing(), outcomes,
+                roles.connectors(outcomes: outcomes), declarations,
             ])
     }
 }

@@ -32,7 +32,8 @@ struct ServeCommand: Command {
             emitters + context.probeServices(platform.servingPages(health, board))
                 + platform.databaseServices(for: .serving) + [
                     roles.freshness(board), platform.sizeService(of: []), platform.modelService(),
-                    platform.sourceRequestFollowing(), api, declarations,
+                    platform.sourceRequestFollowing(),
+                    platform.sourceOutcomeReporter(pushed: { declarations.pushedSources }), api, declarations,
                 ])
     }
 }

@@ -36,7 +36,9 @@ struct Pipeline {
         platform.registerSourceRequests(in: health)
         let faults = platform.registerSuppressions(in: health)
         let jobs = roles.streamJobs()
+        let outcomes = platform.sourceOutcomeReporter(pushed: { declarations.pushedSources })
         let connectors = roles.connectors(
+            outcomes: outcomes,
             address: { [source] declared in
                 guard case .simulated(let simulator, _, _) = source else { return nil }
                 return Self.address(of: declared, in: simulator)
@@ -62,7 +64,7 @@ struct Pipeline {
         services.append(roles.indexers())
         services.append(platform.upkeepService(declarations))
         services.append(roles.freshness(freshness))
-        services.append(platform.sourceRequestFollowing())
+        services += [platform.sourceRequestFollowing(), outcomes]
         services.append(
             try platform.apiService(
                 declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },

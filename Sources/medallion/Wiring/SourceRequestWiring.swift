@@ -4,6 +4,7 @@ import Kafka
 import KafkaAccess
 import Records
 import ServiceLifecycle
+import Sources
 import Telemetry
 
 /// What operators ask of sources, on its way from the API or a command to connectors and to what takes documents.
@@ -22,10 +23,22 @@ extension Platform {
             logger: context.logger.scoped("source-requests"))
     }
 
+    /// Tells in the topic what became of requests. Behind what reads the topic, and before what heeds them.
+    ///
+    /// - Parameter pushed: the sources whose documents this process takes itself.
+    func sourceOutcomeReporter(pushed: @escaping @Sendable () -> [String] = { [] }) -> SourceOutcomeReporter {
+        let publisher = sourceRequestPublisher()
+        return SourceOutcomeReporter(
+            board: sourceRequests, pushed: pushed,
+            publish: { entry, timeout in try publisher.publish(entry, timeoutMilliseconds: timeout) },
+            logger: context.logger.scoped("source-requests"))
+    }
+
     /// Shows what keeps the topic from being read: until it was read once, no source is read, and none takes documents.
     func registerSourceRequests(in health: HealthRegistry) {
         health.register("source requests", isRequired: false) { [sourceRequests] in
-            sourceRequests.fault.map { HealthReport(.failed, $0) } ?? HealthReport(.ok)
+            if let fault = sourceRequests.fault { return HealthReport(.failed, fault) }
+            return sourceRequests.doubt.map { HealthReport(.degraded, $0) } ?? HealthReport(.ok)
         }
     }
 
@@ -34,7 +47,13 @@ extension Platform {
         let publisher = sourceRequestPublisher()
         return SourceDesk(
             sources: { declarations.current.sources },
-            publish: { request, timeout in try publisher.publish(request, timeoutMilliseconds: timeout) },
-            wishes: { [sourceRequests] in sourceRequests.wishes(of: $0) })
+            publish: { request, timeout in try publisher.publish(.request(request), timeoutMilliseconds: timeout) },
+            wishes: { [sourceRequests] in sourceRequests.wishes(of: $0) },
+            wishesFault: { [sourceRequests] in sourceRequests.fault })
     }
+}
+
+extension Declarations {
+    /// Names of the sources whose documents come over HTTP.
+    var pushedSources: [String] { current.sources.filter(\.connector.isPushed).map(\.name.text) }
 }

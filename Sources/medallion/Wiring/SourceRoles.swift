@@ -97,9 +97,11 @@ struct SourceRoles: Sendable {
     /// What fills the topics.
     ///
     /// - Parameters:
+    ///   - outcomes: takes what became of requests.
     ///   - address: in place of an event stream's own, asked when a service is made; nil for that one.
     ///   - started: told of each service.
     func connectors(
+        outcomes: SourceOutcomeReporter,
         address: @escaping @Sendable (SourceDeclaration) -> SecretURL? = { _ in nil },
         removed: @escaping @Sendable (String) -> Void = { _ in },
         started: @escaping @Sendable (String, ConnectorService, ProducerWatch) -> Void = { _, _, _ in }
@@ -122,7 +124,8 @@ struct SourceRoles: Sendable {
                     kafka: platform.kafka(item.isDeclared ? "source-\(item.name)" : "producer"),
                     metrics: platform.context.metrics, logger: platform.context.logger,
                     wishes: { [requests = platform.sourceRequests] in requests.wishes(of: item.name) },
-                    wishesFault: { [requests = platform.sourceRequests] in requests.fault })
+                    wishesFault: { [requests = platform.sourceRequests] in requests.fault },
+                    report: { [outcomes] in outcomes.note($0) })
                 guard let service else { return nil }
                 let watch = ProducerWatch(service)
                 watch.register(

@@ -6,17 +6,78 @@ import Health
 import JSONScan
 import Records
 
+/// What each request may say about itself.
+struct SourceAsking: Sendable {
+    var reason = ""
+    /// The `Idempotency-Key`.
+    var key: String?
+}
+
+/// Parameters that requests to sources share.
+private enum SourceParameters {
+    static let reasonCharactersMax = SourceRequest.textBytesMax / 4
+    private static let keyBytesMax = 255
+
+    static func source<Root: Sendable>(_ path: any WritableKeyPath<Root, String> & Sendable) -> Parameter<Root> {
+        Parameter(.path, "source", path, .string(1...249), "The source's name, as `GET /sources` has it.")
+    }
+
+    static func reason<Root: Sendable>(_ path: any WritableKeyPath<Root, String> & Sendable) -> Parameter<Root> {
+        Parameter(.query, "reason", path, .string(0...reasonCharactersMax), "Why, for those who look later.")
+    }
+
+    static func key<Root: Sendable>(_ path: any WritableKeyPath<Root, String?> & Sendable) -> Parameter<Root> {
+        let pattern = TextPattern("^[!-~]*$", "must be printable ASCII without blanks") { text in
+            text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        }
+        return Parameter(
+            .header, "Idempotency-Key", path, Form<String>.string(1...keyBytesMax, pattern: pattern).optional,
+            "The same whenever this is asked again: among the source's last \(SourceWishes.historyMaxUsual) requests it counts once."
+        )
+    }
+}
+
 /// What `POST /sources/{source}/pause` and `…/resume` read.
 struct SourceRequestInput: Sendable {
     var source = ""
-    var reason = ""
+    var asking = SourceAsking()
 
-    private static let text = Form<String>.string(0...SourceRequest.textBytesMax / 4)
-    private static let path = Parameter<SourceRequestInput>(
-        .path, "source", \.source, .string(1...249), "The source's name, as `GET /sources` has it.")
     static let form = InputForm(
         SourceRequestInput(),
-        [path, Parameter(.query, "reason", \.reason, text, "Why, for those who look later.")])
+        [
+            SourceParameters.source(\.source), SourceParameters.reason(\.asking.reason),
+            SourceParameters.key(\.asking.key),
+        ])
+}
+
+/// What `POST /sources/{source}/give-up` reads.
+struct GiveUpInput: Sendable {
+    var source = ""
+    var snapshot: String?
+    var asking = SourceAsking()
+
+    static let form = InputForm(
+        GiveUpInput(),
+        [
+            SourceParameters.source(\.source),
+            Parameter(
+                .query, "snapshot", \.snapshot, Form<String>.string(1...SourceParameters.reasonCharactersMax).optional,
+                "`request` of the snapshot; all that wait or run, if left out."),
+            SourceParameters.reason(\.asking.reason), SourceParameters.key(\.asking.key),
+        ])
+}
+
+/// What `GET /sources/{source}/requests` reads.
+struct SourceRequestsInput: Sendable {
+    var source = ""
+    var limit = SourceWishes.historyMaxUsual
+
+    static let form = InputForm(
+        SourceRequestsInput(),
+        [
+            SourceParameters.source(\.source),
+            Parameter(.query, "limit", \.limit, .integer(1...SourceWishes.historyMaxUsual), "Requests at most."),
+        ])
 }
 
 /// What `POST /sources/{source}/snapshot` reads.
@@ -30,10 +91,10 @@ struct SourceSnapshotInput: Sendable {
 
     var source = ""
     var part = Part()
+    var key: String?
 
     static let form = InputForm(
-        SourceSnapshotInput(),
-        [Parameter(.path, "source", \.source, .string(1...249), "The source's name, as `GET /sources` has it.")],
+        SourceSnapshotInput(), [SourceParameters.source(\.source), SourceParameters.key(\.key)],
         body: BodyForm(
             \.part,
             Form<Part>.object(
@@ -46,7 +107,7 @@ struct SourceSnapshotInput: Sendable {
                         "to", \.to, Form<String>.primaryKey.optional,
                         "The last primary key; up to the last row if left out."),
                     Field(
-                        "reason", \.reason, .string(0...SourceRequest.textBytesMax / 4),
+                        "reason", \.reason, .string(0...SourceParameters.reasonCharactersMax),
                         "Why, for those who look later."),
                 ]
             ).named("SnapshotRequest"),
@@ -97,6 +158,25 @@ extension Contract {
         summary: "Has a source continue where it was", input: SourceRequestInput.form,
         replies: [.json(200, "It is taken.", ReplySchemas.sourceRequest), noSource, refused, noWay])
 
+    static let giveUpSnapshots = Endpoint(
+        .post, "/sources/{source}/give-up", id: "giveUpSnapshots", tag: "Operation", access: writing,
+        summary: "Ends snapshots that were asked for",
+        details: "What was read of one stays; nothing is deleted. The changes are followed all the while.",
+        input: GiveUpInput.form,
+        replies: [.json(200, "It is taken.", ReplySchemas.sourceRequest), noSource, refused, noWay])
+
+    static let sourceRequests = Endpoint(
+        .get, "/sources/{source}/requests", id: "sourceRequests", tag: "Operation", access: reading,
+        summary: "What was asked of a source, by whom, and what became of it",
+        details:
+            "The last \(SourceWishes.historyMaxUsual) requests, the newest first, from the API, the page and the command. "
+            + "`medallion sources log` shows older ones.",
+        input: SourceRequestsInput.form,
+        replies: [
+            .json(200, "Those of the source.", ReplySchemas.sourceRequests), noSource,
+            .error(503, "The topic of requests was not read yet, or there is no broker."),
+        ])
+
     static let snapshotSource = Endpoint(
         .post, "/sources/{source}/snapshot", id: "snapshotSource", tag: "Operation", access: writing,
         summary: "Reads a table of Postgres again, or a range of its primary key",
@@ -128,9 +208,38 @@ extension ReplySchemas {
         .init("requests_waiting", .integer(), "Behind it."),
     ]).named("SourceSnapshot")
 
+    private static let sourceAction = Schema.choice(["pause", "resume", "snapshot", "give_up"])
+
+    static let sourceRequests = Schema.object([
+        .init("source", .string()),
+        .init(
+            "requests",
+            .array(
+                of: Schema.object([
+                    .init("request", .string(), "The request's id."),
+                    .init("action", sourceAction),
+                    .init("at", .time()),
+                    .init(
+                        "by", .string().orNull,
+                        "Name and id of a key, or an account of the machine; null for callers who see no details."),
+                    .init(
+                        "reason", .string().orNull, "Empty where nobody said why; null for callers who see no details."),
+                    .init("from", .string().orNull, "Of a snapshot; null where it is open, and without details."),
+                    .init("to", .string().orNull, "The same."),
+                    .init("snapshot", .string().orNull, "The one that `give_up` is about; null for all of them."),
+                    .init(
+                        "outcome", .choice(AnsweredRequest.words),
+                        "`asked` until it is heeded, then `taken`: the source stands still, runs again, or its table is being read. "
+                            + "A snapshot ends as `complete`, `refused` or `given_up`."),
+                    .init("outcome_at", .time().orNull, "When that was told."),
+                    .init(
+                        "outcome_reason", .string().orNull, "Empty for nothing; null for callers who see no details."),
+                ]).named("AnsweredSourceRequest"))),
+    ]).named("SourceRequests")
+
     static let sourceRequest = Schema.object([
         .init("source", .string()), .init("request", .string(), "The request's id."),
-        .init("action", .choice(["pause", "resume", "snapshot"])),
+        .init("action", sourceAction),
         .init("applied", .bool(), "Whether this process has seen it in the topic."),
         .init("paused", sourcePause.orNull, "Null while the source runs."),
         .init("note", .string().orNull, "What to keep in mind."),

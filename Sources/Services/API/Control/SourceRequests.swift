@@ -3,6 +3,7 @@ import Concurrency
 import Forms
 import HTTPEndpoints
 import HTTPServer
+import Hashing
 import Health
 package import Records
 package import Sources
@@ -16,21 +17,27 @@ package struct SourceDesk: Sendable {
     package var publish: @Sendable (_ request: SourceRequest, _ timeoutMilliseconds: Int) throws -> Void
     /// What is asked of a source, as far as this process has read the topic; nil as long as that is not known.
     package var wishes: @Sendable (_ source: String) -> SourceWishes?
+    /// Why that is not known; nil for nothing in particular.
+    package var wishesFault: @Sendable () -> String?
 
     /// Memberwise.
     package init(
         sources: @escaping @Sendable () -> [SourceDeclaration],
         publish: @escaping @Sendable (SourceRequest, Int) throws -> Void,
-        wishes: @escaping @Sendable (String) -> SourceWishes?
+        wishes: @escaping @Sendable (String) -> SourceWishes?,
+        wishesFault: @escaping @Sendable () -> String? = { nil }
     ) {
         self.sources = sources
         self.publish = publish
         self.wishes = wishes
+        self.wishesFault = wishesFault
     }
 }
 
-/// `POST /sources/{source}/pause`, `…/resume` and `…/snapshot`. Each leaves a line in the log with the key, and who asked stays in
-/// the topic of requests.
+/// `POST /sources/{source}/pause`, `…/resume`, `…/snapshot` and `…/give-up`, and `GET /sources/{source}/requests`.
+///
+/// Each request leaves a line in the log with the key, also where it was refused; who asked, and what became of it, stays in the
+/// topic of requests.
 struct SourceRequests: Sendable {
     /// Nil in a process that has no broker.
     let desk: SourceDesk?
@@ -54,39 +61,91 @@ struct SourceRequests: Sendable {
     func endpoints(in set: inout EndpointSet) {
         set.add(
             Contract.pauseSource,
-            async: { input, request in try await ask(input.source, .pause, input.reason, request, status: 200) })
+            async: { input, request in try await ask(input.source, .pause, input.asking, request, status: 200) })
         set.add(
             Contract.resumeSource,
-            async: { input, request in try await ask(input.source, .resume, input.reason, request, status: 200) })
+            async: { input, request in try await ask(input.source, .resume, input.asking, request, status: 200) })
+        set.add(
+            Contract.giveUpSnapshots,
+            async: { input, request in
+                try await ask(input.source, .giveUp(input.snapshot), input.asking, request, status: 200)
+            })
         set.add(
             Contract.snapshotSource,
             async: { input, request in
                 let range = SourceKeyRange(from: input.part.from, to: input.part.to)
-                return try await ask(input.source, .snapshot(range), input.part.reason, request, status: 202)
+                let asking = SourceAsking(reason: input.part.reason, key: input.key)
+                return try await ask(input.source, .snapshot(range), asking, request, status: 202)
             })
+        set.add(Contract.sourceRequests, inline: { input, request in try list(input, request) })
     }
 
     private func ask(
-        _ name: String, _ action: SourceRequest.Action, _ reason: String, _ request: HTTPRequest, status: Int
+        _ name: String, _ action: SourceRequest.Action, _ asking: SourceAsking, _ request: HTTPRequest, status: Int
     ) async throws -> HTTPResponse {
         guard let desk else { throw APIError.unavailable("asking sources", "this process has no broker") }
+        let by = try who(request)
+        var outcome = "refused"
+        var asked = SourceRequest(
+            id: "", source: name, action: action, reason: asking.reason, by: by,
+            atMilliseconds: SystemClock.epochMilliseconds())
+        defer {
+            logger.info(
+                "asked of a source",
+                [
+                    "what": "\(name): \(action.word)", "id": asked.id, "by": by, "reason": asking.reason,
+                    "outcome": outcome, "key": access.names(request.headers).key ?? "", "request_id": request.id,
+                ])
+        }
         let source = try declared(name, desk, request)
         try Self.check(action, source)
-        var generator = SystemRandomNumberGenerator()
-        let asked = SourceRequest(
-            id: SourceRequest.makeID(using: &generator), source: name, action: action, reason: reason,
-            by: try who(request), atMilliseconds: SystemClock.epochMilliseconds())
-        let isApplied = try await turns.run(.feed, request) { deadline in try await hand(asked, to: desk, deadline) }
-        logger.info(
-            "asked of a source",
-            [
-                "what": "\(name): \(action.word)", "id": asked.id, "by": asked.by, "reason": reason,
-                "key": access.names(request.headers).key ?? "", "request_id": request.id,
-            ])
+        asked.id = try Self.id(asked, asking.key)
+        outcome = "not acknowledged"
+        let isApplied = try await turns.run(.feed, request) { [asked] deadline in
+            try await hand(asked, to: desk, deadline)
+        }
+        outcome = "asked"
         return .fresh(
             Self.reply(
                 asked, source, desk.wishes(name), isApplied, isDetailed: access.maySeeDetails(request)),
             status: status)
+    }
+
+    /// The request's id. With an `Idempotency-Key` it is the same whenever the same caller asks the same with it, so that the
+    /// topic knows the second as the first.
+    private static func id(_ asked: SourceRequest, _ key: String?) throws -> String {
+        guard let key else {
+            var generator = SystemRandomNumberGenerator()
+            return SourceRequest.makeID(using: &generator)
+        }
+        var hasher = try SHA256Hasher()
+        let same = SourceRequest(
+            id: key, source: asked.source, action: asked.action, reason: "", by: asked.by, atMilliseconds: 0
+        ).json
+        let digest = try same.withUnsafeBytes { bytes throws(HashingError) in try hasher.hash(bytes) }
+        return "r-\(digest.hex.prefix(16))"
+    }
+
+    /// `GET /sources/{source}/requests`: the last ones, the newest first.
+    private func list(_ input: SourceRequestsInput, _ request: HTTPRequest) throws -> HTTPResponse {
+        guard let desk else { throw APIError.unavailable("what was asked of sources", "this process has no broker") }
+        _ = try declared(input.source, desk, request)
+        guard let wishes = desk.wishes(input.source) else {
+            throw APIError.unavailable(
+                "what was asked of sources", desk.wishesFault() ?? "the topic of requests to sources is not read yet")
+        }
+        let isDetailed = access.maySeeDetails(request)
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.string("source", input.source)
+        writer.key("requests")
+        writer.beginArray()
+        for answered in wishes.history.suffix(input.limit).reversed() {
+            writer.answered(answered, isDetailed: isDetailed)
+        }
+        writer.endArray()
+        writer.endObject()
+        return .fresh(writer.bytes)
     }
 
     /// The source of a name, where the caller may know of it.
@@ -135,6 +194,8 @@ struct SourceRequests: Sendable {
 
     /// - Returns: whether this process has seen it within a moment.
     private func hand(_ asked: SourceRequest, to desk: SourceDesk, _ deadline: Deadline) async throws -> Bool {
+        // One that comes again need not be handed over again.
+        if desk.wishes(asked.source)?.hasTaken(asked) == true { return true }
         do {
             try await lane.run { try Self.publish(asked, to: desk, deadline) }
         } catch {
@@ -198,5 +259,42 @@ struct SourceRequests: Sendable {
                 "until it is resumed the server keeps its log for the slot \(table.slot), and its disk may fill: watch lag_bytes"
         case .snapshot: return isPaused ? "the source is paused: it is read once that is resumed" : nil
         }
+    }
+}
+
+extension JSONWriter {
+    /// A request with what became of it.
+    ///
+    /// - Parameter isDetailed: whether the caller may see who asked, and why.
+    fileprivate mutating func answered(_ answered: AnsweredRequest, isDetailed: Bool) {
+        let request = answered.request
+        beginObject()
+        string("request", request.id)
+        string("action", request.action.word)
+        key("at")
+        time(request.atMilliseconds)
+        key("by")
+        optional(isDetailed ? request.by : nil)
+        key("reason")
+        optional(isDetailed ? request.reason : nil)
+        var range = SourceKeyRange()
+        var snapshot: String?
+        switch request.action {
+        case .snapshot(let wanted): range = wanted
+        case .giveUp(let id): snapshot = id
+        case .pause, .resume: break
+        }
+        key("from")
+        optional(isDetailed ? range.from : nil)
+        key("to")
+        optional(isDetailed ? range.to : nil)
+        key("snapshot")
+        optional(snapshot)
+        string("outcome", answered.word)
+        key("outcome_at")
+        time(answered.outcome?.atMilliseconds)
+        key("outcome_reason")
+        optional(isDetailed ? answered.outcome?.reason : nil)
+        endObject()
     }
 }

@@ -13,18 +13,20 @@ package enum Connectors {
     ///   - kafka: how to reach the brokers, as this source's client.
     ///   - wishes: what operators ask of it; nil as long as that is not known.
     ///   - wishesFault: why it is not known.
+    ///   - report: told what became of requests. Does not block.
     package static func service(
         for source: SourceDeclaration, isDeclared: Bool, settings: Settings, kafka: KafkaConfiguration,
         metrics: MetricsRegistry, logger: Logger,
         wishes given: @escaping @Sendable () -> SourceWishes? = { SourceWishes() },
-        wishesFault: @escaping @Sendable () -> String? = { nil }
+        wishesFault: @escaping @Sendable () -> String? = { nil },
+        report: @escaping @Sendable (SourceOutcome) -> Void = { _ in }
     ) -> ConnectorService? {
         let folder = "\(settings.folders.data)/connectors/\(source.name)"
         let keeper = PauseKeeper(path: folder + "/paused.json", logger: logger.scoped("source \(source.name)"))
         let wishes: @Sendable () -> SourceWishes? = { keeper.heed(given()) }
         var configuration = ProducerConfiguration(settings, kafka: kafka, topic: source.topic)
         let context = ConnectorContext(
-            source: source, stateFolder: folder, wishes: wishes)
+            source: source, stateFolder: folder, wishes: wishes, report: report)
         var lagWhilePaused: (@Sendable () throws -> Int64?)?
         let make: @Sendable () throws -> any SourceConnector
         switch source.connector {
@@ -49,7 +51,7 @@ package enum Connectors {
         return ConnectorService(
             source: source.name.text, isDeclared: isDeclared, place: source.connector.members?.place ?? "",
             configuration: configuration, metrics: metrics, logger: logger, wishes: wishes,
-            wishesFault: wishesFault, lagWhilePaused: lagWhilePaused, makeConnector: make)
+            wishesFault: wishesFault, lagWhilePaused: lagWhilePaused, report: report, makeConnector: make)
     }
 }
 
@@ -62,6 +64,8 @@ struct ConnectorContext: Sendable {
     var statePath: String { stateFolder + "/postgres.json" }
     /// What operators ask of it; nil as long as that is not known.
     var wishes: @Sendable () -> SourceWishes? = { SourceWishes() }
+    /// Told what became of requests. Does not block.
+    var report: @Sendable (SourceOutcome) -> Void = { _ in }
 
     /// What looks into a stream's events; nil where they are recent changes.
     func scan(of stream: ServerSentEventsDeclaration) throws -> DocumentEventScan? {

@@ -84,7 +84,7 @@ struct SourceAsking: Sendable {
         let publisher = Platform(context: context).sourceRequestPublisher()
         try await Lane(name: "ask").run {
             do {
-                try publisher.publish(request, timeoutMilliseconds: Self.publishMilliseconds)
+                try publisher.publish(.request(request), timeoutMilliseconds: Self.publishMilliseconds)
             } catch {
                 throw Failure(
                     "the topic does not take it: \(error): does `medallion up` or the broker run?",
@@ -93,7 +93,8 @@ struct SourceAsking: Sendable {
         }
         guard !isJSON else { return Output.write(request.json + [0x0A]) }
         Output.line(
-            "\(name): \(Self.words(action)) (\(request.id)); it is heeded within a second of its process being there")
+            "\(name): \(Self.words(action)) (\(request.id)); it is heeded within a second of its process being there, and "
+                + "`medallion sources log \(name)` says so then")
         if case .postgres(let table) = source.connector, action == .pause {
             Output.complain(
                 "until it is resumed the server keeps its log for the slot \(LogText.escaped(table.slot)), and its disk may fill\n"

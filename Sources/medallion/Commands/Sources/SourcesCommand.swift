@@ -9,7 +9,8 @@ import Telemetry
 /// `medallion sources`: what is declared, whether it can be used, and what a running platform makes of it.
 struct SourcesCommand: Command {
     static let name = "sources"
-    static let summary = "Lists and checks the declared sources; pauses, resumes and reads them again."
+    static let summary =
+        "Lists and checks the declared sources; pauses, resumes and reads them again, and says who did."
     static let table = ArgumentTable(
         options: [
             .init(name: "--file", value: "FILE", help: "The declaration, in place of SOURCES_FILE."),
@@ -24,8 +25,9 @@ struct SourcesCommand: Command {
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
         positionals: [
-            .init(name: "ACTION", isRequired: true, help: "ls, check, status, pause, resume, snapshot or give-up."),
-            .init(name: "NAME", isRequired: false, help: "The source; status without it shows all."),
+            .init(
+                name: "ACTION", isRequired: true, help: "ls, check, status, log, pause, resume, snapshot or give-up."),
+            .init(name: "NAME", isRequired: false, help: "The source; status and log without it show all."),
         ])
     static let details = """
         Sources are declared in a file (docs/sources.md): SOURCES_FILE, else sources.json in the working folder or in DATA_DIR.
@@ -36,6 +38,7 @@ struct SourcesCommand: Command {
 
         pause, resume, snapshot and give-up go by the topic KAFKA_SOURCE_REQUESTS_TOPIC to the processes that run, which heed
         them within a second; a pause holds over restarts. give-up ends a snapshot that was asked for. status asks the API.
+        log reads that topic: what was asked, when, by whom and why, and what became of it, from commands, API and page alike.
 
           medallion sources check --file sources.json
           medallion sources pause products --reason "their prices are being mended"
@@ -46,7 +49,7 @@ struct SourcesCommand: Command {
     private enum Action: String {
         case list = "ls"
         case check
-        case status, pause, resume, snapshot
+        case status, log, pause, resume, snapshot
         case giveUp = "give-up"
     }
 
@@ -54,21 +57,26 @@ struct SourcesCommand: Command {
     private let asking: SourceAsking?
     private let file: String?
     private let isJSON: Bool
+    /// Of what is logged; nil for all.
+    private let source: String?
 
     init(_ arguments: ParsedArguments) throws {
         isJSON = arguments.has("--json")
         file = arguments.value("--file").map { AbsolutePath.of($0) }
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is one of ls, check, status, pause, resume, snapshot and give-up")
+            throw UsageError("ACTION is one of ls, check, status, log, pause, resume, snapshot and give-up")
         }
         self.action = action
+        source = arguments.word(1)
         switch action {
-        case .list, .check:
-            for name in ["--reason", "--from", "--to", "--request", "--tenant", "--url"]
-            where arguments.value(name) != nil {
+        case .list, .check, .log:
+            let foreign = ["--reason", "--from", "--to", "--request", "--tenant", "--url"]
+            for name in foreign + (action == .log ? ["--file"] : []) where arguments.value(name) != nil {
                 throw UsageError("\(name) does not go with \(action.rawValue)")
             }
-            guard arguments.word(1) == nil else { throw UsageError("\(action.rawValue) takes no NAME") }
+            guard arguments.word(1) == nil || action == .log else {
+                throw UsageError("\(action.rawValue) takes no NAME")
+            }
             asking = nil
         case .status: asking = try SourceAsking(.status, arguments)
         case .pause: asking = try SourceAsking(.request(.pause), arguments)
@@ -82,6 +90,7 @@ struct SourcesCommand: Command {
 
     func run(_ context: Context) async throws {
         if let asking, case .status = asking.what { return try await asking.showStatus(context.settings) }
+        if action == .log { return try await SourceLog(source: source, isJSON: isJSON).show(context) }
         let declared: DeclaredSources
         do {
             declared = try DeclaredSources.read(context.settings, file: file)
@@ -93,7 +102,7 @@ struct SourcesCommand: Command {
         switch action {
         case .list: list(declared)
         case .check: try check(declared)
-        case .status, .pause, .resume, .snapshot, .giveUp: try await asking?.ask(context, declared)
+        case .status, .log, .pause, .resume, .snapshot, .giveUp: try await asking?.ask(context, declared)
         }
     }
 

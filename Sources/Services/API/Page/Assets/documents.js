@@ -17,6 +17,9 @@ let listed = [];
 let cursor = null;
 /** The id in the editor as the index has it; null for a new document. */
 let edited = null;
+/** The editor's text and the collection as they were given: what differs was typed. */
+let given = "";
+let chosen = "";
 
 const overview = el("div", {});
 const choice = el("select", { name: "collection" });
@@ -37,9 +40,16 @@ export function build(section) {
   section.append(el("h1", {}, "Documents"),
     el("p", { class: "faint lead" }, "What the index shows, by its ids. Collections whose source has the connector documents are written here."),
     el("section", { class: "panel", "aria-labelledby": "documents-collections" }, el("h2", { id: "documents-collections" }, "Collections"), overview),
-    el("div", { class: "line" }, labelled("collection", choice), action("New document", () => edit(null), { class: "small" })),
+    el("div", { class: "line" }, labelled("collection", choice), action("New document", () => mayLeave() && edit(null), { class: "small" })),
     el("div", { class: "pair wide-left" }, el("div", { class: "panel" }, list, moreLine), editor));
-  choice.addEventListener("change", () => { edit(null, false); load(); });
+  choice.addEventListener("change", () => {
+    if (!mayLeave()) {
+      choice.value = chosen;
+      return;
+    }
+    edit(null, false);
+    load();
+  });
   form.addEventListener("submit", (event) => { event.preventDefault(); write(); });
   edit(null, false);
 }
@@ -50,6 +60,12 @@ export async function show(name = "") {
   // What was typed is kept.
   if (edited === null && ["", "{}"].includes(text.value)) edit(null, false);
   await load();
+}
+
+/** Whether what was typed into the editor may be given up. */
+function mayLeave() {
+  const isTyped = text.value !== given || (edited === null && identity.value !== "");
+  return form.hidden || !isTyped || confirm("Discard what was typed into the document?");
 }
 
 const isWritable = () => collections.get(choice.value)?.connector === "documents";
@@ -118,7 +134,7 @@ function take(found) {
   list.replaceChildren(listed.length
     ? table("Documents, by their ids", ["id", "title", "version", "time", ""], listed.map((one) => [
       foreign(one.doc_id, "code"), foreign(one.title), foreign(one.version), time(one.event_time),
-      el("button", { class: "small", type: "button", "aria-label": `Open ${one.doc_id}`, onclick: () => edit(one.doc_id) }, "Open")]))
+      el("button", { class: "small", type: "button", "aria-label": `Open ${one.doc_id}`, onclick: () => mayLeave() && edit(one.doc_id) }, "Open")]))
     : empty("The index shows no document of this collection yet."));
 }
 
@@ -131,15 +147,15 @@ function showWays() {
 }
 
 /** Sets a value at a place such as `about.body`, unless something else stands on the way to it. */
-function put(object, path, value) {
+export function put(object, path, value) {
   const names = path.split(".");
   const last = names.pop();
   let inner = object;
   for (const name of names) {
     inner = inner[name] ??= Object.create(null);
-    if (typeof inner !== "object") return;
+    if (typeof inner !== "object" || Array.isArray(inner)) return;
   }
-  inner[last] = value;
+  if (!Array.isArray(object)) inner[last] = value;
 }
 
 function at(object, path) {
@@ -164,6 +180,8 @@ async function edit(id, isWanted = true) {
   about.replaceChildren();
   identity.value = id ?? "";
   text.value = id === null ? template() : "";
+  given = text.value;
+  chosen = choice.value;
   showWays();
   if (id === null) {
     if (isWanted) (form.hidden ? editor : identity).focus();
@@ -176,7 +194,8 @@ async function edit(id, isWanted = true) {
       ["attributes", Object.entries(found.attributes).map(([name, value]) => el("span", { class: "tag" }, foreign(name), ": ", foreign(JSON.stringify(value))))]]),
     ...found.passages.map((passage) => el("div", { class: "passage" }, foreign(passage, "p"))), traceLink(id, choice.value));
     // As it was sent: the index has what became of it.
-    text.value = renewed(trace?.bronze?.[0]?.value ?? "");
+    // What was typed meanwhile stays.
+    if (text.value === given) text.value = given = renewed(trace?.bronze?.[0]?.value ?? "");
     if (isWanted) editor.focus();
   } catch (error) {
     if (edited === id) said.replaceChildren(failure(error));
@@ -235,13 +254,15 @@ async function write() {
   const fields = collections.get(choice.value)?.fields ?? null;
   // A new one need not say twice what it is called.
   if (fields !== null && document !== null && typeof document === "object" && at(document, fields.id) === undefined) put(document, fields.id, id);
-  const sent = text.value;
+  const [sent, opened, collection] = [text.value, edited, choice.value];
+  // What is opened or typed meanwhile stays.
+  const isLeft = () => identity.value.trim() !== id || text.value !== sent || edited !== opened || choice.value !== collection;
   const isFound = await send(id, { method: "PUT", body: document }, "can be found");
-  // What was opened or typed meanwhile stays.
-  if (!isFound || identity.value.trim() !== id || text.value !== sent) return;
+  if (!isFound || isLeft()) return;
   const notice = [...said.childNodes];
   countSoon();
   await Promise.all([load(), readCollections("")]);
+  if (isLeft()) return;
   await edit(id, false);
   said.replaceChildren(...notice);
 }
@@ -257,11 +278,14 @@ async function deleteEdited() {
       version = at(JSON.parse(text.value), fields.version) ?? null;
     } catch { /* the API says what it lacks */ }
   }
+  const collection = choice.value;
+  const isLeft = () => edited !== id || choice.value !== collection;
   const isGone = await send(id, { method: "DELETE", query: version === null ? {} : { version: String(version) } }, "is gone");
-  if (!isGone) return;
+  if (!isGone || isLeft()) return;
   const notice = [...said.childNodes];
   countSoon();
   await Promise.all([load(), readCollections("")]);
+  if (isLeft()) return;
   await edit(null, false);
   said.replaceChildren(...notice);
 }

@@ -6,6 +6,10 @@ import { platform } from "./status.js";
 export const title = "Sources";
 
 const lookMilliseconds = 2000;
+/** Of what was asked of a source, so many are on its card. */
+const requestsShown = 3;
+/** As many as the API takes of a key, in bytes. */
+const keyCharactersMax = 1024;
 
 let isShown = false;
 let timer = null;
@@ -85,32 +89,57 @@ function snapshotWords(snapshot) {
     snapshot.requests_waiting ? ` · ${count(snapshot.requests_waiting)} more wait` : ""];
 }
 
+/** What was asked of a source: when, by whom and why, and what became of it. */
+function requestWords(request) {
+  const range = request.from !== null || request.to !== null ? [" from ", foreign(request.from ?? "the first"), " to ", foreign(request.to ?? "the last")] : "";
+  return el("div", { class: "line" }, time(request.at), ` ${request.action.replace("_", " ")}`, range, request.by ? [" by ", foreign(request.by)] : "",
+    request.reason ? [": ", foreign(request.reason)] : "", " ", pill(request.outcome, request.outcome.replace("_", " ")),
+    request.outcome_reason ? [" ", foreign(request.outcome_reason)] : "");
+}
+
 /** One source. The kind of its connector does not change while it is listed under its name. */
 function card(source) {
   const state = el("span", {});
   const shown = el("div", {});
+  const asked = el("div", {});
   let isPaused = source.paused !== null;
+  /** What was there at the last look at the requests; null where another look is wanted. */
+  let lookedAt = null;
+  const showRequests = async (state) => {
+    lookedAt = state;
+    try {
+      const { requests } = await api(`/sources/${encodeURIComponent(source.name)}/requests?limit=${requestsShown}`);
+      asked.replaceChildren(requests.length ? facts([["last asked", requests.map(requestWords)]]) : "");
+      // What is on its way has another word soon.
+      if (requests.some((one) => one.outcome === "asked")) lookedAt = null;
+    } catch {
+      lookedAt = null;
+    }
+  };
   const ask = async (what, body) => {
     try {
       const why = reason.value.trim();
       const path = `/sources/${encodeURIComponent(source.name)}/${what}`;
       const reply = body ? await api(path, { body: why ? { ...body, reason: why } : body })
         : await api(`${path}${why ? `?${new URLSearchParams({ reason: why })}` : ""}`, { method: "POST" });
-      const words = { pause: "is paused", resume: "is resumed", snapshot: "is to be read again" };
+      const words = { pause: "is to stand still", resume: "is to continue", snapshot: "is to be read again", give_up: "is not to be read again" };
       said.replaceChildren(el("p", { class: "notice" }, foreign(source.name), ` ${words[reply.action]}`,
         reply.applied ? "" : ": it is taken, and heeded once the topic is read", reply.note ? [" · ", foreign(reply.note)] : ""));
       reason.value = "";
     } catch (error) {
       said.replaceChildren(failure(error));
     }
+    lookedAt = null;
     await look();
   };
   const pause = action("", () => ask(isPaused ? "resume" : "pause"), { class: "small" });
   const isOurs = source.connector !== "none";
   const part = el("form", { class: "filters", "aria-label": `What is read again of ${source.name}` },
-    labelled("keys from", el("input", { name: "from", size: 12, maxLength: 250, placeholder: "the first" })),
-    labelled("to", el("input", { name: "to", size: 12, maxLength: 250, placeholder: "the last" })),
+    labelled("keys from", el("input", { name: "from", size: 12, maxLength: keyCharactersMax, placeholder: "the first" })),
+    labelled("to", el("input", { name: "to", size: 12, maxLength: keyCharactersMax, placeholder: "the last" })),
     el("button", { class: "small", type: "submit" }, "Read the table again"));
+  const giveUp = action("Give up", () => ask("give-up"), { class: "small", hidden: true, "aria-label": `Give up what is read again of ${source.name}` });
+  part.append(giveUp);
   part.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = part.querySelector("button");
@@ -121,12 +150,16 @@ function card(source) {
   const box = el("section", { class: "panel", "aria-label": source.name },
     el("div", { class: "bar" }, el("strong", {}, foreign(source.name)), el("span", { class: "tag" }, source.connector), state, el("span", { class: "space" }),
       isOurs ? pause : null),
-    shown, source.connector === "postgres" ? part : null);
+    shown, asked, source.connector === "postgres" ? part : null);
   return {
     box,
     draw(one) {
       isPaused = one.paused !== null;
-      state.replaceChildren(isPaused ? pill("paused") : pill(one.phase ?? "", one.phase ?? "runs elsewhere"), " ", pill(one.freshness));
+      // What is declared is not given up here.
+      giveUp.hidden = !(one.snapshot && ((one.snapshot.id !== null && ["waiting", "running"].includes(one.snapshot.state)) || one.snapshot.requests_waiting > 0));
+      // Until its process says so it is only asked to.
+      const isAsked = isPaused && one.phase !== null && one.phase !== "paused";
+      state.replaceChildren(isPaused ? pill("paused", isAsked ? "is to stand still" : "paused") : pill(one.phase ?? "", one.phase ?? "runs elsewhere"), " ", pill(one.freshness));
       pause.textContent = isPaused ? "Resume" : "Pause";
       pause.setAttribute("aria-label", `${pause.textContent} ${one.name}`);
       shown.replaceChildren(facts([
@@ -136,6 +169,8 @@ function card(source) {
         ["last event", one.last_event ? [span(serverNow() - Date.parse(one.last_event)), " ago"] : "–"],
         one.snapshot === null ? null : ["snapshot", snapshotWords(one.snapshot)],
         ["last error", trouble(one)]]));
+      const now = JSON.stringify([one.paused, one.phase, one.snapshot?.id ?? null, one.snapshot?.state ?? null]);
+      if (now !== lookedAt) showRequests(now);
     },
   };
 }

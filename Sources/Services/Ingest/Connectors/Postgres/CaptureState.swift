@@ -29,6 +29,8 @@ struct CaptureState: Equatable, Sendable {
     var request: CaptureRequest?
     /// The last requests that are over, by their ids.
     var over: [String] = []
+    /// Those of them that could not be read as asked for.
+    var refused: [String] = []
     /// Of the transaction at hand, what has arrived.
     var part: CapturePart?
 
@@ -67,6 +69,7 @@ struct CaptureState: Equatable, Sendable {
         rows = Int(value["rows"]?.integer ?? 0)
         request = value["request"].flatMap { CaptureRequest($0) }
         over = value["over"]?.array?.compactMap(\.string) ?? []
+        refused = value["refused"]?.array?.compactMap(\.string) ?? []
         if let commit = value["part"]?["commit"]?.string.flatMap({ PostgresText.position($0) }),
             let count = value["part"]?["changes"]?.integer
         {
@@ -106,11 +109,13 @@ struct CaptureState: Equatable, Sendable {
     }
 
     /// Notes that a request is over.
-    mutating func end(_ id: String) {
+    mutating func end(_ id: String, isRefused: Bool = false) {
         if request?.id == id { request = nil }
         guard !over.contains(id) else { return }
         over.append(id)
         if over.count > Self.overMax { over.removeFirst() }
+        if isRefused { refused.append(id) }
+        refused.removeAll { !over.contains($0) }
     }
 
     func write(_ path: String) throws {
@@ -143,6 +148,10 @@ struct CaptureState: Equatable, Sendable {
         json.key("over")
         json.beginArray()
         for id in over { json.string(id) }
+        json.endArray()
+        json.key("refused")
+        json.beginArray()
+        for id in refused { json.string(id) }
         json.endArray()
         if let part {
             json.key("part")

@@ -1,6 +1,7 @@
 import Bytes
 import Files
 import Postgres
+import Records
 package import Sources
 package import Telemetry
 
@@ -51,6 +52,8 @@ package final class PostgresConnector: BatchConnector {
     /// Waits in a row of what is at hand, and pages of it in a row that failed.
     var openWaits = 0
     var pageFailures = 0
+    /// What this process told of requests.
+    var told: [String] = []
     /// The transactions that ran when the table was to be opened.
     var runningBefore: Set<String>?
 
@@ -90,6 +93,12 @@ package final class PostgresConnector: BatchConnector {
         options.idPath = context.idPath
         options.requests = { context.wishes()?.snapshots ?? [] }
         options.isGivenUp = { context.wishes()?.givenUp.contains($0) ?? false }
+        options.report = { id, state, reason in
+            context.report(
+                SourceOutcome(
+                    request: id, source: context.source.name.text, state: state, reason: reason,
+                    atMilliseconds: SystemClock.epochMilliseconds()))
+        }
         try self.init(
             declaration, source: context.source.name.text, options: options, metrics: metrics, logger: logger)
     }
@@ -318,6 +327,7 @@ package final class PostgresConnector: BatchConnector {
             try changed.write(options.statePath)
             state = changed
         }
+        for case .requestComplete(let id) in milestones.prefix(count).map(\.kind) { tell(id, .complete) }
         milestones.removeFirst(count)
         if isRequestHandedOver, let request, state?.over.contains(request.id) == true {
             (self.request, isRequestHandedOver) = (nil, false)

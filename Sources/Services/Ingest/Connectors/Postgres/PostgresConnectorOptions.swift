@@ -29,6 +29,10 @@ extension PostgresConnector {
         /// without a statement, as while the broker takes nothing, the server ends it.
         package var snapshotMilliseconds: Int64 = 300_000
         package var snapshotIdleMilliseconds = 60_000
+        /// Told what became of a snapshot that was asked for: its id, and why where it was refused. Does not block.
+        package var report: @Sendable (_ id: String, _ state: SourceOutcome.State, _ reason: String) -> Void = {
+            _, _, _ in
+        }
         /// How long a snapshot that could not begin, or be read on, waits at first. It is twice as long each time, up to the limit.
         package var requestPauseMilliseconds: Int64 = 5_000
         package var requestPauseMillisecondsMax: Int64 = 300_000

@@ -62,6 +62,7 @@ extension PostgresConnector {
     /// Begins what an operator asked for, or continues it.
     private func beginRequest(_ known: CaptureState, _ batch: inout SourceBatch) throws {
         guard !isRequestHandedOver else { return }
+        tellEnds(known)
         let isNew = request == nil && known.request == nil
         let asked = isNew ? waiting().first : nil
         guard !isNew || asked != nil, isTimeToOpen else { return }
@@ -118,6 +119,7 @@ extension PostgresConnector {
         if request == nil { isResumed = wanted.version != 0 }
         rowsExpected = try opened.rowsExpected()
         (request, snapshot) = (begun, opened)
+        tell(begun.id, .taken)
         logger.info(
             wanted.version == 0 ? "reading what was asked for" : "reading on in what was asked for",
             [

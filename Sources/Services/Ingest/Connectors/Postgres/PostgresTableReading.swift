@@ -159,16 +159,19 @@ extension PostgresConnector {
     /// Gives up what the database cannot make sense of.
     private func refuse(_ refused: CaptureRequest, _ reason: String, _ batch: inout SourceBatch) throws {
         let words = declaration.dsn.scrubbed(reason)
-        try end(refused, words, &batch)
+        try end(refused, words, &batch, isRefused: true)
+        tell(refused.id, .refused, words)
         batch.refusals.append(SourceRefusal(place: "the snapshot \(refused.id)", reason: words))
     }
 
     /// Ends a request before its end. What was read of it is on its way.
-    private func end(_ refused: CaptureRequest, _ words: String, _ batch: inout SourceBatch) throws {
+    private func end(
+        _ refused: CaptureRequest, _ words: String, _ batch: inout SourceBatch, isRefused: Bool = false
+    ) throws {
         request = refused
         batch.snapshot = progress(.refused, words)
         if var changed = state {
-            changed.end(refused.id)
+            changed.end(refused.id, isRefused: isRefused)
             try changed.write(options.statePath)
             state = changed
         }

@@ -1,0 +1,116 @@
+/// A request to a source, with what is known to have become of it.
+package struct AnsweredRequest: Sendable, Equatable {
+    package var request: SourceRequest
+    /// Nil as long as it is only asked.
+    package var outcome: SourceOutcome?
+
+    package init(_ request: SourceRequest, outcome: SourceOutcome? = nil) {
+        self.request = request
+        self.outcome = outcome
+    }
+
+    /// `asked`, or the outcome's state.
+    package var word: String { outcome?.state.rawValue ?? Self.asked }
+
+    /// As long as nobody has told an outcome.
+    package static let asked = "asked"
+    /// What ``word`` may be.
+    package static let words = [asked] + SourceOutcome.State.allCases.map(\.rawValue)
+}
+
+/// What is asked of one source, by all requests so far in their order, and what became of the last of them.
+package struct SourceWishes: Sendable, Equatable {
+    /// The request by which it stands still; nil where it runs.
+    package private(set) var pause: SourceRequest?
+    /// Whether it was ever resumed: then a pause that is not there was lifted, and not lost.
+    package private(set) var wasResumed = false
+    /// The last requests for snapshots that nobody has told the end of, the oldest first. Its connector knows more of them.
+    package private(set) var snapshots: [SourceRequest] = []
+    /// Ids of the last snapshots that are not wanted any more.
+    package private(set) var givenUp: [String] = []
+    /// The last requests of all kinds, the oldest first.
+    package private(set) var history: [AnsweredRequest] = []
+    private let historyMax: Int
+
+    /// So many snapshots wait at most.
+    package static let snapshotsMax = 16
+    /// So many requests are remembered, unless somebody wants more.
+    package static let historyMaxUsual = 50
+
+    /// - Parameter historyMax: so many requests are remembered.
+    package init(historyMax: Int = SourceWishes.historyMaxUsual) { self.historyMax = historyMax }
+
+    /// Whether a request has been taken in; of those that lie further back that is not known any more.
+    package func hasTaken(_ request: SourceRequest) -> Bool { history.contains { $0.request.id == request.id } }
+
+    /// What is remembered of a request; nil for one that lies further back, or that nobody has made.
+    package func answer(to id: String) -> AnsweredRequest? { history.last { $0.request.id == id } }
+
+    /// Takes in the next record. What is about another source is passed over by who calls.
+    package mutating func take(_ entry: SourceRequestEntry) {
+        switch entry {
+        case .request(let request): take(request)
+        case .outcome(let outcome): take(outcome)
+        }
+    }
+
+    /// Takes the next request in. One that comes again, as from a client that did not see the reply, is the same one.
+    package mutating func take(_ request: SourceRequest) {
+        guard !hasTaken(request), !snapshots.contains(where: { $0.id == request.id }) else { return }
+        history.append(AnsweredRequest(request))
+        if history.count > historyMax { history.removeFirst() }
+        switch request.action {
+        case .pause:
+            // Who paused it first, and why, stays.
+            if let pause { return note(request, .taken, "it was paused already, by \(pause.id)", at: request) }
+            pause = request
+            if let last = history.last(where: { $0.request.action == .resume }), last.outcome == nil {
+                note(last.request, .givenUp, "it was paused again before anybody told that it ran", at: request)
+            }
+        case .resume:
+            if let pause {
+                if answer(to: pause.id)?.outcome == nil {
+                    note(pause, .givenUp, "it was resumed before anybody told that it stood still", at: request)
+                }
+            } else {
+                note(request, .taken, "it was not paused", at: request)
+            }
+            (pause, wasResumed) = (nil, true)
+        case .snapshot:
+            snapshots.append(request)
+            guard snapshots.count > Self.snapshotsMax else { return }
+            note(snapshots.removeFirst(), .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
+        case .giveUp(let id):
+            let ids = id.map { [$0] } ?? snapshots.map(\.id)
+            let dropped = snapshots.filter { ids.contains($0.id) }
+            for one in dropped { note(one, .givenUp, request.reason, at: request) }
+            snapshots.removeAll { ids.contains($0.id) }
+            givenUp = Array((givenUp + ids).suffix(Self.snapshotsMax))
+            note(request, .taken, dropped.isEmpty ? "no such snapshot waits" : "", at: request)
+        }
+    }
+
+    /// Takes in what became of a request. An end stays, but for a snapshot that was given up and had come to its own end by then.
+    package mutating func take(_ outcome: SourceOutcome) {
+        if outcome.state == .complete || outcome.state == .refused { snapshots.removeAll { $0.id == outcome.request } }
+        guard let index = history.lastIndex(where: { $0.request.id == outcome.request }) else { return }
+        let isNews =
+            switch history[index].outcome?.state {
+            case nil: true
+            case .taken: outcome.state.isEnd
+            case .givenUp: outcome.state == .complete || outcome.state == .refused
+            case .complete, .refused: false
+            }
+        if isNews { history[index].outcome = outcome }
+    }
+
+    /// What follows from the requests alone, so that each process that reads them comes to the same.
+    private mutating func note(
+        _ request: SourceRequest, _ state: SourceOutcome.State, _ reason: String, at cause: SourceRequest
+    ) {
+        take(
+            SourceOutcome(
+                request: request.id, source: request.source, state: state, reason: reason,
+                atMilliseconds: cause.atMilliseconds))
+    }
+}
