@@ -54,11 +54,14 @@ import Testing
         let admin = try keys.make(.admin)
         let pause = try await ask(fixture, .post, "/sources/rows/pause?reason=it%20is%20mended", admin)
         let id = try #require(pause.body["request"]?.string)
-        _ = try await ask(fixture, .post, "/sources/rows/snapshot", admin)
-        _ = try await ask(fixture, .post, "/sources/rows/resume", admin)
-        // As the process tells that runs its connector, and as the command asks.
+        // As the process tells that runs its connector.
         topic.wishes.withLock { wishes in
             wishes["rows"]?.take(SourceOutcome(request: id, source: "rows", state: .taken, atMilliseconds: 1_000))
+        }
+        _ = try await ask(fixture, .post, "/sources/rows/snapshot", admin)
+        _ = try await ask(fixture, .post, "/sources/rows/resume", admin)
+        // As the command asks.
+        topic.wishes.withLock { wishes in
             wishes["rows"]?.take(
                 SourceRequest(
                     id: "r-cli", source: "rows", action: .giveUp(nil), reason: "", by: "ann", atMilliseconds: 2_000))
