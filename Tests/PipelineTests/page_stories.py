@@ -104,6 +104,19 @@ def busy_feed(scene):
     # The feed was paused by an earlier story.
     browser.driver.refresh()
     browser.find(".feed .row")
+    # A gap is spoken of until the stream has gone on.
+    gap = browser.driver.execute_async_script("""
+        const done = arguments[0];
+        import("/page/watch.js").then((watch) => {
+          const says = () => document.querySelector(".view-watch").textContent.includes("3 events are gone from the log");
+          watch.take("gap", {missing: 3, reason: "expired"});
+          const before = says();
+          watch.take("event", {doc_id: "after-gap", collection: "soak", title: "After the gap", text: "After the gap: a remark",
+            event_time: new Date().toISOString(), indexed_at: new Date().toISOString(), wiki: "enwiki", type: "edit", user: "Ann", is_bot: false});
+          done([before, says()]);
+        }, (error) => done(String(error)));""")
+    if gap != [True, False]:
+        sys.exit(f"a gap of the feed is said, and no longer after the next event: {gap}")
     seed = int(os.environ.get("TEST_SEED", "19"))
     sizes = browser.driver.execute_async_script("""
         const [seed, count, done] = arguments;
@@ -289,6 +302,30 @@ def hostile(scene):
     # A word of an address is a view's name or nothing.
     browser.go("constructor")
     browser.find(".flow .node")
+
+
+def troubles(scene):
+    """A server that is too busy for the figures is there, and one cause has one line."""
+    browser = scene.browser
+    browser.first_screen()
+    browser.run("""
+        window.trueFetch = window.fetch;
+        window.fetch = (path, options) => (path === "/pipeline/status"
+          ? Promise.resolve(new Response(JSON.stringify({error: {type: "overloaded", message: "too many requests wait"}}), {status: 503}))
+          : window.trueFetch(path, options));""")
+    browser.says("#banner", "answers, but not how it is with the pipeline")
+    if "Not connected" in browser.run("return document.querySelector('.top-words').textContent"):
+        sys.exit("a server that answers is taken for one that does not")
+    browser.run("window.fetch = window.trueFetch;")
+    browser.wait("the figures", "return document.querySelector('#banner').hidden")
+    lines = browser.driver.execute_async_script("""
+        const done = arguments[0];
+        const failed = (name) => [name, {state: "failed", message: "m", detail: {}, last_ok: null}];
+        import("/page/faults.js").then(({faults}) => done([
+          ["disk", "lake", "stream notes", "delivery notes"], ["broker", "source requests", "delivery"], ["source requests"], ["lake", "stream"], ["log"],
+        ].map((names) => faults(names.map(failed)).map(([name, , , effect]) => [name, effect !== ""]))), (error) => done(String(error)));""")
+    if lines != [[["disk", True]], [["broker", True]], [["source requests", True]], [["lake", True]], [["log", True]]]:
+        sys.exit(f"causes and what still works: {lines}")
 
 
 def use_key(scene):
@@ -629,7 +666,7 @@ def phone(scene):
 
 
 STORIES = [
-    first_screen, watch, ask, feedback, trace, busy_feed, hostile, use_key, suppress, dry_run, promote, golden, roll_back, refused_progress,
+    first_screen, watch, ask, feedback, trace, busy_feed, hostile, troubles, use_key, suppress, dry_run, promote, golden, roll_back, refused_progress,
     hostile_quarantine, quarantine, stand_still, administer, phone,
 ]
 
