@@ -98,6 +98,7 @@ final class TestKeys: Sendable {
         (.get, "/v1/models/medallion", false, false), (.post, "/mcp", false, false),
         (.get, "/generations", false, false),
         (.post, "/generations/2/promote", false, false), (.post, "/generations/2/prune", false, false),
+        (.get, "/logics", false, false), (.get, "/quarantine/record?topic=t&partition=0&offset=3", false, false),
         (.get, "/replays", false, false), (.post, "/replays", false, false), (.get, "/replays/2", false, false),
         (.get, "/replays/2/progress", false, false), (.patch, "/replays/2", false, false),
         (.delete, "/replays/2", false, false), (.get, "/quarantine", false, false),
@@ -106,7 +107,9 @@ final class TestKeys: Sendable {
         (.post, "/generations/2/golden", false, false),
     ]
     /// Paths of those that take the role `write`, by their beginnings.
-    private static let writers = ["/generations", "/replays", "/quarantine", "/golden", "/suppressions", "/ingest"]
+    private static let writers = [
+        "/generations", "/logics", "/replays", "/quarantine", "/golden", "/suppressions", "/ingest",
+    ]
     /// Paths whose role `write` is for methods other than GET alone.
     private static let readable = ["/golden", "/documents", "/sources"]
 

@@ -38,6 +38,15 @@ final class FakeControl: PlatformControl {
         note("promote \(generation) \(waitMilliseconds)")
     }
     func prune(_ generation: Int64) async throws { note("prune \(generation)") }
+    func logics() async throws -> [[UInt8]] {
+        [
+            Array(
+                #"""
+                {"source":"a","topic":"t","collection":"c","logic_version":"v","declared":{"type":"recent_change"},\#
+                "served_logic_version":null,"served":null}
+                """#.utf8)
+        ]
+    }
     func replays() async throws -> [[UInt8]] { [view("done")] }
     func replay(_ id: String) async throws -> (json: [UInt8], isOver: Bool)? {
         guard id == "2" else { return nil }
@@ -70,6 +79,15 @@ final class FakeControl: PlatformControl {
                     """#.utf8)
             ], nextCursor: "1~t~0.3", hasMore: true
         )
+    }
+    func quarantinedRecord(_ selection: QuarantineSelection, deadline: Deadline) async throws -> [UInt8]? {
+        guard selection.topic == "t", selection.partition == 0, selection.offsets?.start == 3 else { return nil }
+        return Array(
+            #"""
+            {"topic":"t","partition":0,"offset":3,"time":"2026-01-01T00:00:00Z","rule":"r","reason":"","detail":"",\#
+            "event_id":null,"bronze_sha256":"","value_bytes":1,"state":"open","redriven_to":null,"discard_reason":"",\#
+            "logic_version":"v","value_base64":"eA==","value_is_cut":false}
+            """#.utf8)
     }
     func change(
         _ selection: QuarantineSelection, _ change: QuarantineChange, deadline: Deadline

@@ -51,6 +51,7 @@ import Testing
             (.get, "/generations", nil), (.post, "/generations/2/promote", nil), (.post, "/generations/2/prune", nil),
             (.get, "/replays", nil), (.post, "/replays", "{}"), (.get, "/replays/2", nil),
             (.get, "/replays/2/progress", nil), (.patch, "/replays/2", "{}"), (.delete, "/replays/2", nil),
+            (.get, "/logics", nil), (.get, "/quarantine/record?topic=t&partition=0&offset=3", nil),
             (.get, "/quarantine", nil), (.post, "/quarantine/redrive", #"{"all":true}"#),
             (.post, "/quarantine/discard", #"{"all":true}"#),
         ] as [(HTTPMethod, String, String?)] {
@@ -97,6 +98,15 @@ import Testing
         for wrong in ["1", "x~t~0.3", "1~t", "1~~0.3", "1~t~x", "1~t~0.3~", "1~t%7E"] {
             #expect(try await ask(fixture, .get, "/quarantine?cursor=\(wrong)", key).status == 422, "\(wrong)")
         }
+        let record = "/quarantine/record?topic=t&partition=0&offset="
+        #expect(try await ask(fixture, .get, record + "3", key).body["value_base64"]?.string == "eA==")
+        #expect(try await ask(fixture, .get, record + "4", key).status == 404)
+        for wrong in ["/quarantine/record", "/quarantine/record?topic=t&partition=0", record + "-1", record + "x"] {
+            #expect(try await ask(fixture, .get, wrong, key).status == 422, "\(wrong)")
+        }
+        #expect(
+            try await ask(fixture, .get, "/logics", key).body["logics"]?[0]?["declared"]?["type"]?.string
+                == "recent_change")
         let discard = #"{"topic":"t","partition":0,"offset":4,"reason":"why","dry_run":true}"#
         #expect(try await ask(fixture, .post, "/quarantine/discard", key, discard).status == 200)
         for wrong in ["{}", #"{"offset":4}"#, #"{"rule":"r","value":"v"}"#] {

@@ -150,6 +150,12 @@ extension PipelineTests {
             let place = try #require(first["offset"]?.integer)
             let (topic, partition) = (first["topic"]?.string ?? "", first["partition"]?.integer ?? -1)
             let one = #""topic":"\#(topic)","partition":\#(partition),"offset":\#(place)"#
+            let looked = try client.ask(
+                "GET", "/quarantine/record?topic=\(topic)&partition=\(partition)&offset=\(place)"
+            ).body
+            #expect(
+                looked["value_base64"]?.string?.isEmpty == false && looked["value_is_cut"]?.bool == false, "\(looked)")
+            #expect(looked["rule"]?.string == first["rule"]?.string, "\(looked)")
             #expect(try client.ask("POST", "/quarantine/discard", "{}").status == 422)
             let planned = try client.ask("POST", "/quarantine/discard", "{\(one),\"dry_run\":true}").body
             #expect(planned["records"]?.array?.first?["outcome"]?.string == "planned", "\(planned)")

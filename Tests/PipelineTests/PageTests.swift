@@ -90,9 +90,12 @@ extension PipelineTests {
             .timeLimit(.minutes(5))) func documentsAreWritten() async throws
         {
             try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
-                let notes =
-                    #"{"sources":[{"name":"notes","connector":{"type":"documents"},"logic":{"type":"document","fields":"#
-                    + #"{"id":"id","title":"title","text":"text"}},"collection":{"attributes":{"price":{"type":"number"},"maker":{"type":"string"}}}}]}"#
+                func source(_ name: String, _ stages: String = "") -> String {
+                    #"{"name":"\#(name)","connector":{"type":"documents"},"logic":{"type":"document"\#(stages),"fields":"#
+                        + #"{"id":"id","title":"title","text":"text"}},"collection":{"attributes":"#
+                        + #"{"price":{"type":"number"},"maker":{"type":"string"}}}}"#
+                }
+                let notes = #"{"sources":[\#(source("notes", #","text_characters_min":3"#)),\#(source("cards"))]}"#
                 try File.replace(deployment.file("notes.json"), with: Array(notes.utf8))
                 try deployment.start("up", environment: ["SOURCES_FILE": deployment.file("notes.json")])
                 try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }

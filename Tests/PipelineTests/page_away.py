@@ -161,6 +161,8 @@ def run_scene(program, make, names):
                 part = parts[name]
                 part.take()
                 see(browser, f"{name} is away", part.says, part.meanwhile)
+                if not browser.run("return document.querySelector('#banner').hidden"):
+                    browser.axe(f"the banner while {name} is away", dark=True, part="#banner")
                 if part.works:
                     see(browser, f"{name} is away, and what works works", part.works)
                 part.give()

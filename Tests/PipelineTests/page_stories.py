@@ -104,6 +104,19 @@ def busy_feed(scene):
     # The feed was paused by an earlier story.
     browser.driver.refresh()
     browser.find(".feed .row")
+    # A gap is spoken of until the stream has gone on.
+    gap = browser.driver.execute_async_script("""
+        const done = arguments[0];
+        import("/page/watch.js").then((watch) => {
+          const says = () => document.querySelector(".view-watch").textContent.includes("3 events are gone from the log");
+          watch.take("gap", {missing: 3, reason: "expired"});
+          const before = says();
+          watch.take("event", {doc_id: "after-gap", collection: "soak", title: "After the gap", text: "After the gap: a remark",
+            event_time: new Date().toISOString(), indexed_at: new Date().toISOString(), wiki: "enwiki", type: "edit", user: "Ann", is_bot: false});
+          done([before, says()]);
+        }, (error) => done(String(error)));""")
+    if gap != [True, False]:
+        sys.exit(f"a gap of the feed is said, and no longer after the next event: {gap}")
     seed = int(os.environ.get("TEST_SEED", "19"))
     sizes = browser.driver.execute_async_script("""
         const [seed, count, done] = arguments;
@@ -185,6 +198,27 @@ def ask(scene):
     browser.find(".results .intro")
 
 
+def feedback(scene):
+    """What is said of an answer is kept with it, and stands on its trace. Questions are offered to who has none."""
+    browser = scene.browser
+    browser.first_screen()
+    browser.type("#home-query", "which towers of the golden gate bridge were repainted?")
+    browser.click("button", "Ask")
+    browser.find(".answer-foot input")
+    browser.type(".answer-foot input", "so <b>it was</b> in March")
+    browser.click(".answer-foot button", "Good answer")
+    browser.says(".answer-foot", "kept with the answer")
+    browser.click(".answer-foot a", "Trace the answer")
+    browser.says("section[aria-label='What was said of it']", "so <b>it was</b> in March")
+    check_dead(browser)
+    before = browser.run("return document.querySelector('.answer-foot a').href")
+    browser.first_screen()
+    browser.click(".view-overview .example", "what changed in")
+    browser.wait("the answer to an example", """
+        const foot = document.querySelector('.view-ask .answer-foot a');
+        return foot?.checkVisibility() && foot.href !== arguments[0];""", before)
+
+
 def trace(scene):
     browser = scene.browser
     browser.open("Trace")
@@ -196,6 +230,47 @@ def trace(scene):
     browser.axe("Trace")
     browser.click("summary", "The same by other means")
     browser.says(".command pre", "zstd")
+    # From a document: what came of its event, and a command that is copied.
+    browser.first_screen()
+    browser.click(".newest a")
+    browser.says(".trace-body", VERIFIED)
+    browser.click("button", "Everything that came of the event")
+    browser.says(".trace-body h2", "What came of")
+    browser.says(".trace-body p", "Kept replies that show it")
+    browser.first_screen()
+    browser.click(".newest a")
+    browser.says(".trace-body", VERIFIED)
+    browser.driver.execute_cdp_cmd("Browser.grantPermissions", {
+        "origin": browser.base, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    browser.run("""
+        const write = navigator.clipboard.writeText.bind(navigator.clipboard);
+        navigator.clipboard.writeText = (text) => { window.copied = text; return write(text); };""")
+    browser.click("summary", "The same by other means")
+    browser.click(".command button", "Copy")
+    browser.says(".command [role=status]", "copied")
+    if not browser.run("return [...document.querySelectorAll('.command pre')].some((one) => one.textContent === window.copied)"):
+        sys.exit("what is copied is no command of the trace")
+
+
+def suppress(scene):
+    """The newest document is taken out, and brought back."""
+    browser = scene.browser
+    browser.first_screen()
+    browser.click(".newest a")
+    browser.says(".trace-body", VERIFIED)
+    browser.click("summary", "Suppress it")
+    browser.type(".trace-body input[placeholder=why]", "a <b>test</b>")
+    browser.click(".trace-body button", "Suppress")
+    browser.says(".trace-body [role=status]", "See and lift suppressions")
+    browser.wait("the suppression", """
+        return fetch("/suppressions?limit=1", {headers: {Authorization: `Bearer ${arguments[0]}`}}).then((reply) => reply.json())
+          .then((found) => found.suppressions[0]?.applied === true);""", scene.key.strip())
+    browser.open("Trace")
+    browser.click("button", "Show suppressions")
+    browser.says(".view-trace td", "a <b>test</b>")
+    browser.click(".view-trace td button", "Restore")
+    browser.says(".view-trace td", "lifted")
+    check_dead(browser)
 
 
 def check_dead(browser):
@@ -229,11 +304,45 @@ def hostile(scene):
     browser.find(".flow .node")
 
 
+def troubles(scene):
+    """A server that is too busy for the figures is there, and one cause has one line."""
+    browser = scene.browser
+    browser.first_screen()
+    browser.run("""
+        window.trueFetch = window.fetch;
+        window.fetch = (path, options) => (path === "/pipeline/status"
+          ? Promise.resolve(new Response(JSON.stringify({error: {type: "overloaded", message: "too many requests wait"}}), {status: 503}))
+          : window.trueFetch(path, options));""")
+    browser.says("#banner", "answers, but not how it is with the pipeline")
+    if "Not connected" in browser.run("return document.querySelector('.top-words').textContent"):
+        sys.exit("a server that answers is taken for one that does not")
+    browser.run("window.fetch = window.trueFetch;")
+    browser.wait("the figures", "return document.querySelector('#banner').hidden")
+    lines = browser.driver.execute_async_script("""
+        const done = arguments[0];
+        const failed = (name) => [name, {state: "failed", message: "m", detail: {}, last_ok: null}];
+        import("/page/faults.js").then(({faults}) => done([
+          ["disk", "lake", "stream notes", "delivery notes"], ["broker", "source requests", "delivery"], ["source requests"], ["lake", "stream"], ["log"],
+        ].map((names) => faults(names.map(failed)).map(([name, , , effect]) => [name, effect !== ""]))), (error) => done(String(error)));""")
+    if lines != [[["disk", True]], [["broker", True]], [["source requests", True]], [["lake", True]], [["log", True]]]:
+        sys.exit(f"causes and what still works: {lines}")
+
+
 def use_key(scene):
     """Where a view needs a key, it says so, and one that is given is kept for the tab."""
     browser = scene.browser
     browser.open("Replay")
     browser.says(".notice", "key")
+    browser.clicks = 0
+    # Who wants no key is left in peace, though the page is refused something each second.
+    browser.click("#key-open")
+    browser.click("#parts")
+    browser.axe("key form and parts", dark=True, part="html")
+    browser.run("document.querySelector('#parts').click()")
+    browser.click("#key-close")
+    browser.run("""dispatchEvent(new CustomEvent("key-needed", {detail: "a refusal of the poll"}));""")
+    if not browser.run("return document.querySelector('#key-form').hidden"):
+        sys.exit("the key form opens again by itself")
     browser.clicks = 0
     browser.click("#key-open")
     browser.type("#key", scene.key)
@@ -257,6 +366,27 @@ def dry_run(scene):
     browser.says(".sides ins", "with the remark")
     scene.picture("page-replay")
     browser.axe("Replay", dark=True)
+    # What was changed is sent, and of it every declared member; what was not is left to the declaration.
+    browser.says(".view-replay [role=status]", "every declared member is there")
+    browser.open("Replay")
+    browser.click("button", "Back to what is declared")
+    browser.says(".view-replay [role=status]", "As it is declared")
+    choose(browser, "range", "offsets")
+    for name, value in (("partition", "0"), ("from", "0"), ("to", "3")):
+        browser.type(f".view-replay input[name={name}]", value)
+    browser.click("button", "Dry run")
+    browser.says(".run", "3 of 3 events")
+    browser.says("#replay-report + .tiles", "added")
+    browser.says(".view-replay dd", "the same")
+    choose(browser, "range", "")
+
+
+def choose(browser, name, value):
+    """Chooses in a list of the replay's form."""
+    browser.run("""
+        const field = document.querySelector(`.view-replay select[name=${arguments[0]}]`);
+        field.value = arguments[1];
+        field.dispatchEvent(new Event("change"));""", name, value)
 
 
 def promote(scene):
@@ -268,13 +398,28 @@ def promote(scene):
     browser.says(".notice", "Generation 2 is served now")
 
 
-def roll_back(scene):
+def golden(scene):
+    """A query whose hits are others by the other logic."""
     browser = scene.browser
     browser.open("Replay")
     browser.click("button", "Compare golden queries")
     browser.says("h3", "Golden queries")
+    browser.type("input[name=golden-name]", "bridge")
+    browser.type("input[name=golden-query]", "golden gate bridge international orange")
+    browser.click("button", "Add a golden query")
+    browser.says("h3", "1 of 1 golden queries change in generation 1")
+    browser.says(".view-replay .sides del", "with the remark")
+    browser.axe("Golden queries")
+
+
+def roll_back(scene):
+    browser = scene.browser
+    browser.open("Replay")
     browser.click("button", "Roll back to it")
     browser.says(".notice", "Generation 1 is served now")
+    browser.click("button", "Give up")
+    browser.answer("Give up generation 2", False)
+    browser.says(".view-replay button", "Promote")
 
 
 def refused_progress(scene):
@@ -299,6 +444,13 @@ def refused_progress(scene):
     if max(gaps) < 1900:
         sys.exit(f"a refused stream is asked for again after milliseconds {gaps}")
     browser.run("window.fetch = window.trueFetch;")
+    browser.click(".run button", "Pause")
+    browser.says(".run .pill", "paused")
+    # The list was drawn again, and who uses the keyboard is where they were.
+    browser.wait("the focus", "return document.activeElement.textContent === 'Resume'")
+    browser.clicks = 0
+    browser.click(".run button", "Resume")
+    browser.says(".run .pill", "running")
     browser.click(".run button", "End")
     browser.wait("its end", "return ![...document.querySelectorAll('.run button')].some((one) => one.textContent === 'End')")
     browser.type("input[name=rate]", "")
@@ -315,8 +467,10 @@ def hostile_quarantine(scene):
     browser.click(".view-quarantine tbody tr:first-child button", "Look")
     browser.wait("a hostile record", """
         const shown = document.querySelector("section[aria-label='The record']");
-        return shown.textContent.includes('<b>bold</b>') && shown.querySelector('.control');""")
+        return shown.textContent.includes('<b>bold</b>') && shown.querySelector('.control')
+          && shown.querySelector('.json')?.textContent.includes('window.hit=5');""")
     check_dead(browser)
+    scene.picture("page-quarantine")
 
 
 def quarantine(scene):
@@ -342,6 +496,11 @@ def quarantine(scene):
     browser.says(".notice", "planned")
     browser.type(".view-quarantine input[name=rule]", "")
     browser.open("Quarantine")
+    browser.click(".view-quarantine .facets button")
+    browser.click("button", "Discard up to 500 open of ")
+    browser.answer("Discard ", False)
+    browser.type(".view-quarantine input[name=rule]", "")
+    browser.open("Quarantine")
     record = "section[aria-label='The record']"
     browser.click(record + " button", "Discard")
     browser.says(".notice", "1 discarded")
@@ -350,6 +509,13 @@ def quarantine(scene):
     browser.click(record + " button", "Redrive")
     browser.answer("discarded already", False)
     browser.says(record + " dd", "discarded")
+    # The oldest is published again. It breaks the rule again, and comes back as a new one.
+    browser.open("Quarantine")
+    browser.click(".view-quarantine tbody tr:last-child button", "Look")
+    browser.says(record + " .json", "broken-1")
+    browser.click(record + " button", "Redrive")
+    browser.says(".view-quarantine .notice", "1 redriven")
+    browser.says(record + " dd", "redriven, now at offset")
 
 
 def stand_still(scene):
@@ -363,6 +529,7 @@ def stand_still(scene):
     browser.says(".view-sources dd", "<b>a wiki</b> is being mended")
     browser.says(".view-sources .pill", "paused")
     browser.axe("Sources", dark=True)
+    scene.picture("page-sources")
     check_dead(browser)
     browser.wait("the connector's word", """
         return fetch("/sources").then((reply) => reply.json()).then((found) => found.sources[0].phase === "paused");""")
@@ -406,6 +573,14 @@ def write_documents(scene):
     browser.says(".view-watch .feed", "kettle of two litres")
     if browser.run("return document.querySelector('.view-watch [name=wiki], .view-ask [name=wiki]') !== null"):
         sys.exit("filters of recent changes are offered for notes")
+    # Nothing comes in here, so the same question gets the kept answer; with an arm that is missing none is kept.
+    browser.run("document.querySelector('.view-ask select[name=mode]').value = 'lexical'")
+    browser.go("ask/ask/what%20is%20a%20kettle%20of%20two%20litres%3F")
+    browser.find(".answer-foot a", "Trace the answer")
+    browser.clicks = 0
+    browser.click(".view-ask #go")
+    browser.says(".cached", "still what a search would find")
+    replay_documents(browser)
     browser.go("documents/notes")
     browser.clicks = 0
     browser.click(".view-documents button", "Open kettle-1")
@@ -420,6 +595,35 @@ def write_documents(scene):
     browser.answer("Delete the document kettle-1?", True)
     browser.says(".view-documents .notice", "is gone after")
     browser.says(".view-documents .empty", "shows no document")
+
+
+def replay_documents(browser):
+    """Of two sources of documents: all of them by their declared logic, then one by other logic."""
+    browser.go("replay")
+    browser.says(".view-replay [role=status]", "To change one, choose its source")
+    browser.clicks = 0
+    browser.click("button", "Dry run")
+    browser.says("#replay-report", "What would change")
+    browser.says(".run .pill", "done")
+    choose(browser, "source", "notes")
+    browser.says(".view-replay [role=status]", "As it is declared")
+    proposed = json.loads(browser.run("return document.querySelector('textarea[name=logic]').value"))
+    if proposed["type"] != "document" or proposed["text_characters_min"] != 3 or {"logic", "attributes"} & proposed.keys():
+        sys.exit(f"the logic of notes is proposed as {proposed}")
+    browser.run("""
+        const field = document.querySelector('textarea[name=logic]');
+        const logic = JSON.parse(field.value);
+        field.value = JSON.stringify({...logic, fields: {...logic.fields, text: ["text", "maker"]}, text_characters_min: undefined});
+        field.dispatchEvent(new Event("input"));""")
+    browser.says(".view-replay [role=status]", "the default counts: text_characters_min")
+    browser.click("button", "Dry run")
+    browser.says(".sides ins", "Ann")
+    browser.says(".view-replay dd", "shortest text that is kept")
+    # The other source's logic is its own, and what was changed of this one's is kept.
+    choose(browser, "source", "cards")
+    browser.says(".view-replay [role=status]", "As it is declared")
+    choose(browser, "source", "notes")
+    browser.says(".view-replay [role=status]", "Changed")
 
 
 def administer(scene):
@@ -445,7 +649,12 @@ def administer(scene):
 def phone(scene):
     """Nothing is wider than a phone, on any view."""
     browser = scene.browser
+    browser.driver.get(browser.base + "/docs")
+    browser.find("#operations summary")
+    browser.axe("API", dark=True, part="html")
     browser.size(390, 844, mobile=True)
+    browser.first_screen()
+    browser.axe("the first screen on a phone", part="html")
     for view in ("", "watch", "ask", "documents", "trace", "sources", "replay", "quarantine", "admin"):
         browser.go(view)
         browser.wait("the view", "return [...document.querySelectorAll('main > .view')].some((one) => one.checkVisibility())")
@@ -458,8 +667,8 @@ def phone(scene):
 
 
 STORIES = [
-    first_screen, watch, ask, trace, busy_feed, hostile, use_key, dry_run, promote, roll_back, refused_progress, hostile_quarantine,
-    quarantine, stand_still, administer, phone,
+    first_screen, watch, ask, feedback, trace, busy_feed, hostile, troubles, use_key, suppress, dry_run, promote, golden, roll_back, refused_progress,
+    hostile_quarantine, quarantine, stand_still, administer, phone,
 ]
 
 

@@ -202,6 +202,18 @@ import Testing
         #expect(kinds.count == LogicSettings.Kind.allCases.count)
     }
 
+    @Test("what is shown of a source's logic is read back as the same, with every member that was declared")
+    func declaredJSON() throws {
+        for source in try Declarations.accepted.flatMap({ try SourcesFileTests.parse($0) }) {
+            let shown = try String(decoding: source.logic.declaredJSON(), as: UTF8.self)
+            #expect(try parse(shown, of: source) == source.logic, "\(shown)")
+            // Also as it comes back from a generation.
+            let kind = source.logic.kind.rawValue
+            let stored = String(decoding: source.logic.canonicalJSON, as: UTF8.self)
+            #expect(try LogicSettings(kind: kind, stored: stored).declaredJSON() == Array(shown.utf8))
+        }
+    }
+
     @Test("another kind of logic, or none, is refused with its place")
     func refused() throws {
         let sources = try Declarations.accepted.flatMap { try SourcesFileTests.parse($0) }

@@ -34,6 +34,11 @@ extension Contract {
             .json(200, "It is given up.", ReplySchemas.generationState), .error(409, "It is active."),
         ] + failures)
 
+    static let logics = Endpoint(
+        .get, "/logics", id: "logics", tag: tag, access: writing,
+        summary: "The logic of each declared source, as a replay takes it",
+        input: NoInput.form, replies: [.json(200, "By the order of declaration.", ReplySchemas.logics)] + failures)
+
     static let replays = Endpoint(
         .get, "/replays", id: "replays", tag: tag, access: writing, summary: "Replays, the newest first",
         input: NoInput.form, replies: [.json(200, "Those that are kept.", ReplySchemas.replays)] + failures)
@@ -92,6 +97,14 @@ extension Contract {
         .get, "/quarantine", id: "quarantine", tag: tag, access: writing,
         summary: "Quarantined records, newest first, without their values",
         input: QuarantineInput.list, replies: [.json(200, "A page of records.", ReplySchemas.quarantine)] + failures)
+
+    static let quarantinedRecord = Endpoint(
+        .get, "/quarantine/record", id: "quarantinedRecord", tag: tag, access: writing,
+        summary: "One quarantined record, with its value", input: QuarantinedRecordInput.form,
+        replies: [
+            .json(200, "The record.", ReplySchemas.quarantinedRecord),
+            .error(404, "No such record is in quarantine."),
+        ] + failures)
 
     static let redrive = Endpoint(
         .post, "/quarantine/redrive", id: "redrive", tag: tag, access: writing,

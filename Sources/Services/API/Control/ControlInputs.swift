@@ -151,6 +151,35 @@ extension Form where Value == JSONValue {
     }
 }
 
+/// What `GET /quarantine/record` reads.
+struct QuarantinedRecordInput: Sendable {
+    var topic = ""
+    var partition = 0
+    var offset = 0
+    var generation: Int?
+
+    static let form = InputForm(
+        QuarantinedRecordInput(),
+        [
+            Parameter(.query, "topic", \.topic, .string(1...249), "The record's topic.", isRequired: true),
+            Parameter(
+                .query, "partition", \.partition, .integer(0...Int(Int32.max)), "Its topic partition.",
+                isRequired: true),
+            Parameter(.query, "offset", \.offset, .integer(0...Int.max - 1), "Its offset.", isRequired: true),
+            Parameter(
+                .query, "generation", \.generation, Form<Int>.integer(1...Int.max).optional,
+                "Whose quarantine; the active generation's if left out."),
+        ])
+
+    var selection: QuarantineSelection {
+        var selection = QuarantineSelection()
+        (selection.topic, selection.partition) = (topic, Int32(clamping: partition))
+        selection.offsets = OffsetRange(start: Int64(offset), end: Int64(offset) + 1)
+        (selection.generation, selection.limit) = (generation.map(Int64.init), 1)
+        return selection
+    }
+}
+
 /// What `GET /quarantine` and its changes read of a selection.
 struct QuarantineInput: Sendable {
     var topic: String?

@@ -84,12 +84,37 @@ extension ReplySchemas {
         .init("generation", .integer()), .init("state", .choice(["active", "pruned"])),
     ]).named("GenerationState")
 
-    private static let quarantined = Schema.object([
+    private static let logic = Schema.object([
+        .init("source", .string()), .init("topic", .string()), .init("collection", .string()),
+        .init("logic_version", .string(), "Of what is declared."),
+        .init("declared", .anyObject(), "Written as in a declaration, with every member: `logic` of a replay."),
+        .init("served_logic_version", .string().orNull),
+        .init(
+            "served", .anyObject().orNull,
+            "The same as the served generation has it; null where it knows nothing of the topic, or this release cannot "
+                + "read it."),
+    ]).named("SourceLogic")
+
+    static let logics = Schema.object([.init("logics", .array(of: logic))]).named("LogicsReply")
+
+    private static let quarantinedMembers: [Schema.Property] = [
         .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()), .init("time", .time()),
         .init("rule", .string()), .init("reason", .string()), .init("detail", .string()),
         .init("event_id", .string().orNull), .init("bronze_sha256", .string()), .init("value_bytes", .integer()),
         .init("state", .string()), .init("redriven_to", .integer().orNull),
-    ]).named("QuarantinedRecord")
+    ]
+
+    private static let quarantined = Schema.object(quarantinedMembers).named("QuarantinedRecord")
+
+    static let quarantinedRecord = Schema.object(
+        quarantinedMembers + [
+            .init("discard_reason", .string(), "Of a discarded one; else empty."), .init("logic_version", .string()),
+            .init(
+                "value_base64", .string().orNull,
+                "The first \(QuarantineListing.valueBytesMax) bytes of the value, as they came; null for a tombstone."),
+            .init("value_is_cut", .bool(), "Whether the value has more bytes."),
+        ]
+    ).named("QuarantinedRecordReply")
 
     static let quarantine = Schema.object([
         .init("records", .array(of: quarantined)),

@@ -7,7 +7,7 @@ import JSONScan
 import Synchronization
 import Telemetry
 
-/// `/generations`, `/replays` and `/quarantine`: what changes what all tenants are shown, so it takes a key with the role `write`
+/// `/generations`, `/logics`, `/replays` and `/quarantine`: what changes what all tenants are shown, so it takes a key with the role `write`
 /// of an administrator of the platform, or of the only tenant there is. Each change leaves a line in the log with the key.
 struct OperatorRequests: Sendable {
     /// Nil in a process that has neither lake nor index.
@@ -40,6 +40,11 @@ struct OperatorRequests: Sendable {
         set.add(Contract.promote, async: { input, request in try await promote(input, request) })
         set.add(Contract.prune, async: { input, request in try await prune(input, request) })
         set.add(
+            Contract.logics,
+            async: { _, request in
+                .fresh(Self.list("logics", try await allowed(request).logics()))
+            })
+        set.add(
             Contract.replays,
             async: { _, request in
                 .fresh(Self.list("replays", try await allowed(request).replays()))
@@ -61,11 +66,27 @@ struct OperatorRequests: Sendable {
                 note("a replay is ended", input.id, request)
                 return .fresh(try await control.end(input.id))
             })
+        quarantineEndpoints(in: &set)
+    }
+
+    private func quarantineEndpoints(in set: inout EndpointSet) {
         set.add(
             Contract.quarantine,
             async: { input, request in
                 .fresh(
                     Self.list(try await allowed(request).quarantined(input.selection, deadline: turns.deadline)))
+            })
+        set.add(
+            Contract.quarantinedRecord,
+            async: { input, request in
+                let control = try allowed(request)
+                guard let record = try await control.quarantinedRecord(input.selection, deadline: turns.deadline)
+                else {
+                    throw APIError(
+                        status: 404, type: "not_found",
+                        message: "no such record is in quarantine; GET /quarantine lists them")
+                }
+                return .fresh(record)
             })
         set.add(
             Contract.redrive,

@@ -66,6 +66,8 @@ package struct QuarantineListing: Sendable {
         self.hasMore = hasMore
     }
 
+    /// What is shown of a record's value, in bytes.
+    package static let valueBytesMax = 64 << 10
     /// Of a cursor, in characters; a URL has 8,192.
     package static let cursorMax = 6_000
 }
@@ -101,6 +103,8 @@ package protocol PlatformControl: Sendable {
     /// Gives one up.
     func prune(_ generation: Int64) async throws
 
+    /// The logic of each declared source as a JSON object: as declared, and as the served generation has it.
+    func logics() async throws -> [[UInt8]]
     /// Each replay as a JSON object, the newest first.
     func replays() async throws -> [[UInt8]]
     /// One of them, and whether it is over; nil where there is none such.
@@ -114,6 +118,8 @@ package protocol PlatformControl: Sendable {
 
     /// Quarantined records, the newest first.
     func quarantined(_ selection: QuarantineSelection, deadline: Deadline) async throws -> QuarantineListing
+    /// One record with its value as a JSON object, for a selection of one offset; nil where no such record is in quarantine.
+    func quarantinedRecord(_ selection: QuarantineSelection, deadline: Deadline) async throws -> [UInt8]?
     /// Takes records out; what became of each as a JSON object.
     func change(
         _ selection: QuarantineSelection, _ change: QuarantineChange, deadline: Deadline

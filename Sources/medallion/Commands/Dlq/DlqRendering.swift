@@ -64,7 +64,7 @@ enum DlqRendering {
 
     /// One line of a list.
     static func line(_ record: QuarantinedRecord, asJSON: Bool) {
-        guard !asJSON else { return Output.write(json(record, withValue: false) + [0x0A]) }
+        guard !asJSON else { return Output.write(json(record, valueBytesMax: nil) + [0x0A]) }
         let detail = record.detail.isEmpty ? "" : " (\(LogText.escaped(record.detail)))"
         Output.line(
             "\(record.source) \(record.offset)  \(CivilTime.rfc3339(record.timestampMilliseconds))  \(record.rule)\(detail)"
@@ -73,7 +73,7 @@ enum DlqRendering {
 
     /// All about one record.
     static func record(_ record: QuarantinedRecord, asJSON: Bool) {
-        guard !asJSON else { return Output.write(json(record, withValue: true) + [0x0A]) }
+        guard !asJSON else { return Output.write(json(record, valueBytesMax: .max) + [0x0A]) }
         Output.line("\(record.source) offset \(record.offset), \(state(record))")
         Output.line("rule: \(record.rule): \(record.reason)")
         if !record.detail.isEmpty { Output.line("detail: \(LogText.escaped(record.detail))") }
@@ -144,7 +144,9 @@ enum DlqRendering {
     }
 
     /// A record as a JSON object.
-    static func json(_ record: QuarantinedRecord, withValue: Bool) -> [UInt8] {
+    ///
+    /// - Parameter valueBytesMax: of the value at most; nil leaves it out.
+    static func json(_ record: QuarantinedRecord, valueBytesMax: Int?) -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
         json.string("topic", record.source.topic)
@@ -162,17 +164,18 @@ enum DlqRendering {
         json.string("state", record.state.rawValue)
         json.key("redriven_to")
         if let offset = record.redrivenTo { json.integer(offset) } else { json.null() }
-        if withValue {
+        if let valueBytesMax {
             json.string("discard_reason", record.discardReason)
             json.string("logic_version", record.logicVersion)
             json.key("value_base64")
             if let value = record.value {
                 var text: [UInt8] = []
-                value.withUnsafeBytes { Base64.append($0, to: &text) }
+                value.prefix(valueBytesMax).withUnsafeBytes { Base64.append($0, to: &text) }
                 json.string(String(decoding: text, as: UTF8.self))
             } else {
                 json.null()
             }
+            json.bool("value_is_cut", record.valueBytes > valueBytesMax)
         }
         json.endObject()
         return json.bytes

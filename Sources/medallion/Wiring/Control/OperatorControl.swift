@@ -85,6 +85,16 @@ struct OperatorControl: PlatformControl {
 
     // MARK: Replays
 
+    func logics() async throws -> [[UInt8]] {
+        try await told {
+            let layout = try layout()
+            return try await looks.run(deadline: Deadline(milliseconds: Self.statementMilliseconds)) {
+                [platform] _, _ in
+                try SourceLogics.json(platform.settings, served: GenerationLog(layout: layout).active())
+            }
+        }
+    }
+
     func replays() async throws -> [[UInt8]] {
         let kept = try await store { try $0.list(timeoutMilliseconds: $1) }
         let runs = runner.runs
@@ -225,13 +235,31 @@ struct OperatorControl: PlatformControl {
                 let page = try QuarantineReader(
                     layout: layout, generation: selection.generation ?? place?.generation,
                     shouldStop: { deadline.hasPassed }
-                ).newest(query, from: place) { DlqRendering.json($0, withValue: false) }
+                ).newest(query, from: place) { DlqRendering.json($0, valueBytesMax: nil) }
                 // A page may hold nothing where the next one begins further down.
                 if page.items.isEmpty, page.next != nil, !page.hasMoved { throw Self.tooLong(deadline) }
                 let cursor = page.next?.text
                 let isShort = cursor.map { $0.utf8.count <= QuarantineListing.cursorMax } ?? false
                 return QuarantineListing(
                     records: page.items, nextCursor: isShort ? cursor : nil, hasMore: cursor != nil)
+            }
+        }
+    }
+
+    func quarantinedRecord(_ selection: QuarantineSelection, deadline: Deadline) async throws -> [UInt8]? {
+        try await told {
+            let layout = try layout()
+            let query = try Self.query(selection)
+            return try await looks.run(deadline: deadline) { _, _ in
+                var found: [UInt8]?
+                try QuarantineReader(
+                    layout: layout, generation: selection.generation, shouldStop: { deadline.hasPassed }
+                ).forEach(query) { record in
+                    found = DlqRendering.json(record, valueBytesMax: QuarantineListing.valueBytesMax)
+                    return false
+                }
+                if found == nil, deadline.hasPassed { throw Self.tooLong(deadline) }
+                return found
             }
         }
     }

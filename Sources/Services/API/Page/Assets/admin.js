@@ -1,5 +1,5 @@
 // Parts with their state, and keys: listed without their secrets, made and revoked.
-import { api, el, failure, foreign, serverNow } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow } from "./dom.js";
 import { action, command, empty, labelled, option, pill, quantity, table, time, values } from "./parts.js";
 import { onStatus, platform } from "./status.js";
 
@@ -74,7 +74,7 @@ async function make() {
 
 /** Whoever uses a revoked key is refused at once, so it takes a second word. */
 async function revoke(key) {
-  if (!confirm(`Revoke the key of ${key.name} (${key.id})? Whoever uses it is refused from then on, for good.`)) return;
+  if (!confirm(`Revoke the key of ${plain(key.name)} (${key.id})? Whoever uses it is refused from then on, for good.`)) return;
   try {
     await api(`/keys/${encodeURIComponent(key.id)}`, { method: "DELETE" });
     said.replaceChildren(el("p", { class: "notice" }, "The key of ", foreign(key.name), " is revoked."));
@@ -94,7 +94,7 @@ async function listKeys() {
       ? table("API keys", ["name", "id", "role", "tenant", "state", "made", "expires", ""], list.map((key) => [
         foreign(key.name), el("code", {}, key.id), key.role, key.tenant === null ? "the platform" : foreign(key.tenant), state(key), time(key.created_at),
         key.expires_at ? time(key.expires_at) : "never",
-        isOver(key) ? null : action("Revoke", () => revoke(key), { class: "small danger", "aria-label": `Revoke the key of ${key.name}` })]))
+        isOver(key) ? null : action("Revoke", () => revoke(key), { class: "small danger", "aria-label": `Revoke the key of ${plain(key.name)}` })]))
       : empty("There are none yet."));
   } catch (error) {
     form.hidden = true;

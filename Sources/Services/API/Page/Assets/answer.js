@@ -1,5 +1,5 @@
 // An answer: its sentences with numbered citations that open the passage, why it was refused, and what the visitor says of it.
-import { api, el, failure, foreign, link } from "./dom.js";
+import { api, el, failure, foreign, link, plain } from "./dom.js";
 import { action, facts, origin, time, traceLink } from "./parts.js";
 
 /** `why`: what `debug` said of a refused one. */
@@ -15,7 +15,7 @@ export function showAnswer(reply, why) {
 function mark(number, passages) {
   const found = passages.get(number);
   return el("button", {
-    class: "cite", type: "button", title: found?.citation.title ?? "", "aria-label": `Citation ${number}: open its passage`,
+    class: "cite", type: "button", title: plain(found?.citation.title), "aria-label": `Citation ${number}: open its passage`,
     onclick: () => {
       if (!found) return;
       for (const one of passages.values()) one.node.classList.toggle("is-open", one === found);

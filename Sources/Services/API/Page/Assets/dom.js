@@ -35,20 +35,30 @@ export function foreign(text, tag = "bdi", className = null) {
 }
 
 /**
- * Characters that steer instead of show: bidi marks, overrides and isolates, C0 and C1 controls, those without width, and tags.
- * Joiners are left alone where they belong: inside emoji, and between letters of scripts that are written with them.
+ * Characters that steer instead of show: bidi marks, overrides and isolates, C0 and C1 controls, those without width, fillers that are
+ * blank, tags, and selectors of variants, by which a text can be hidden behind another. Joiners are left alone where they belong: inside
+ * emoji, and between letters of scripts that are written with them; so are selectors behind what has variants.
  */
-const hidden = new RegExp("[\\u0000-\\u0008\\u000B-\\u001F\\u007F-\\u009F\\u00AD\\u061C\\u180E\\u200B\\u200E\\u200F\\u202A-\\u202E"
-  + "\\u2028\\u2029\\u2060-\\u206F\\uFEFF\\uFFF9-\\uFFFB\\u{E0000}-\\u{E007F}]"
+const hidden = new RegExp("[\\u0000-\\u0008\\u000B-\\u001F\\u007F-\\u009F\\u00AD\\u034F\\u061C\\u115F\\u1160\\u180E\\u200B\\u200E\\u200F\\u202A-\\u202E"
+  + "\\u2028\\u2029\\u2060-\\u206F\\u2800\\u3164\\uFEFF\\uFFA0\\uFFF9-\\uFFFB\\u{E0000}-\\u{E007F}]"
+  + "|(?<!\\p{Script=Mongolian})[\\u180B-\\u180D\\u180F]"
+  + "|(?<![\\p{S}\\p{P}\\p{Emoji}\\p{Script=Han}\\p{Script=Myanmar}\\p{Script=Phags_Pa}\\p{Script=Mongolian}])[\\uFE00-\\uFE0F]"
+  + "|(?<!\\p{Script=Han})[\\u{E0100}-\\u{E01EF}]"
   + "|(?<![\\p{Extended_Pictographic}\\uFE0F\\p{Emoji_Modifier}\\p{M}\\p{Script=Arabic}])\\u200D"
   + "|(?<![\\p{M}\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mongolian}\\p{Script=Devanagari}\\p{Script=Bengali}])\\u200C", "gu");
+
+/** What stands for a character that would not be seen. */
+const codeOf = (character) => character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+
+/** Text from outside where no elements can be: in titles, labels and questions of the browser's. */
+export const plain = (text) => String(text ?? "").replace(hidden, (character) => `<U+${codeOf(character)}>`);
 
 /** Splits text at what would not be seen; each of those becomes a visible mark. */
 export function marked(text) {
   const parts = [];
   let end = 0;
   for (const match of text.matchAll(hidden)) {
-    const code = match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    const code = codeOf(match[0]);
     parts.push(text.slice(end, match.index), el("span", { class: "control", title: `U+${code}` }, code));
     end = match.index + match[0].length;
   }

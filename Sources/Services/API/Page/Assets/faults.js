@@ -4,9 +4,12 @@
  * What of the parts has failed because another one has: one line for one cause. Without the index's database nothing is indexed; without
  * the broker nothing is taken in either.
  */
-const consequences = { broker: ["delivery", "stream", "indexer", "suppressions"], database: ["index", "indexer", "suppressions"], index: ["indexer", "suppressions"] };
+const consequences = {
+  broker: ["delivery", "stream", "indexer", "suppressions", "source requests"], database: ["index", "indexer", "suppressions"],
+  index: ["indexer", "suppressions"], disk: ["log", "lake", "stream", "delivery"], log: ["delivery"], lake: ["stream"],
+};
 
-/** What still works while a component is away, by its name's first word. */
+/** What still works while a component is away, by its kind. */
 const effects = {
   broker: "New events cannot be taken in. Search, answers and traces work on what is indexed.",
   database: "Nothing new becomes searchable, and traces fail. Searches go on from memory where that is switched on. Events are kept in the lake and indexed afterwards.",
@@ -18,6 +21,9 @@ const effects = {
   delivery: "Events wait in the producer. All that is indexed can be searched, asked and traced.",
   stream: "Events wait in the topic. All that is indexed can be searched, asked and traced.",
   indexer: "Events go into the lake, but do not become searchable. All that is indexed can be searched.",
+  "source requests": "No source is read, and none takes documents, until what was asked of the sources is known. All that is indexed can be searched, asked and traced.",
+  lake: "Nothing more is taken into the lake, and so nothing new becomes searchable. Search and answers work on what is indexed; traces may fail.",
+  log: "Events wait in the producer. All that is indexed can be searched, asked and traced.",
   disk: "Events may not be taken in. Search, answers and traces work on what is indexed.",
   suppressions: "Suppressions cannot be asked for or lifted. Those that were applied hold.",
   declarations: "Changed sources are not taken over; the former ones run.",
@@ -25,9 +31,11 @@ const effects = {
   model: "Answers quote the retrieved text in place of a model's words.",
 };
 
+/** What of the platform a component is: a source has its name behind the word. */
+const kind = (name) => (name === "source requests" ? name : name.split(" ")[0]);
+
 /** What is away, by cause: name, what is said of it, since when, what still works. */
 export function faults(entries) {
-  const kind = (name) => name.split(" ")[0];
   // The index that is searched in memory alone is no failure of the server's, and a failure of the database all the same.
   const isInMemory = (name, entry) => name === "index" && entry.state === "degraded";
   // A language model that failed once is asked again; one that failed several times rests.

@@ -34,7 +34,8 @@ function query(one) {
 
 /** A form for one more. */
 function adding(generation, target) {
-  const [name, text] = [el("input", { required: true, maxLength: 60, size: 12 }), el("input", { required: true, maxLength: 2000, dir: "auto" })];
+  const [name, text] = [el("input", { name: "golden-name", required: true, maxLength: 60, size: 12 }),
+    el("input", { name: "golden-query", required: true, maxLength: 2000, dir: "auto" })];
   const kind = el("select", {}, option("search"), option("answer"));
   const said = el("span", { role: "status" });
   return el("form", {

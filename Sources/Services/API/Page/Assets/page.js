@@ -101,7 +101,7 @@ function freshness(status, awaySince, failure) {
   return { text: `${status.freshness} · ${newest}`, state: level(status.freshness) };
 }
 
-function showHealth({ health, awaySince, failure }) {
+function showHealth({ health, awaySince, troubledSince, failure }) {
   const button = byId("parts");
   const box = byId("dependencies");
   if (awaySince !== null) {
@@ -110,7 +110,12 @@ function showHealth({ health, awaySince, failure }) {
       "What is shown is what was known then. The page asks again every second."]]);
     return;
   }
-  if (!health) return;
+  const troubles = troubledSince === null ? [] : [["The API", `answers, but not how it is with the pipeline (${failure})`,
+    new Date(troubledSince).toISOString(), "The pipeline's figures are those known then. The page asks again every second."]];
+  if (!health) {
+    banner(troubles);
+    return;
+  }
   // Without a key the state may be all that is told.
   const entries = Object.entries(health.dependencies
     ?? { platform: { state: health.status, message: "a key shows what it is", detail: {}, last_ok: null } });
@@ -120,7 +125,9 @@ function showHealth({ health, awaySince, failure }) {
   box.replaceChildren(...entries.map(([name, entry]) => el("div", { class: `dependency state-${entry.state}` },
     el("strong", {}, name), " ", el("span", {}, entry.state), el("p", { class: "faint" }, foreign(entry.message || "no complaint"),
       Object.entries(entry.detail).map(([key, value]) => [" · ", key, ": ", foreign(value)])))));
-  banner(faults(entries));
+  const known = faults(entries);
+  // A part that is away says more than that a request for the figures failed.
+  banner(known.length ? known : troubles);
 }
 
 /** What is away, since when, and what still works; gone by itself when all is well. */
@@ -138,6 +145,8 @@ function banner(lines) {
 /** Where no anonymous request is let in, the visitor is asked for a key, and what failed is tried again. */
 function startKey() {
   const form = byId("key-form");
+  /** Whether the visitor has closed the form, and wants no key: then it opens when asked for alone. */
+  let isDismissed = false;
   const open = (why, label) => {
     form.hidden = false;
     byId("key-why").textContent = why;
@@ -146,20 +155,25 @@ function startKey() {
   };
   const used = () => {
     form.hidden = true;
+    isDismissed = false;
     byId("key-open").textContent = savedKey() ? "Key in use" : "Key";
     lookAgain();
     for (const view of Object.values(views)) view.keyChanged?.();
     follow();
   };
   addEventListener("key-needed", (event) => {
-    if (form.hidden) open(savedKey() ? event.detail : "", "This server asks for an API key.");
+    if (form.hidden && !isDismissed) open(savedKey() ? event.detail : "", "This server asks for an API key.");
   });
   addEventListener("key-wanted", () => {
     open("It is kept until this tab is closed.", "An API key (medallion keys create):");
     byId("key").focus();
   });
   byId("key-open").addEventListener("click", () => dispatchEvent(new CustomEvent("key-wanted")));
-  byId("key-close").addEventListener("click", () => { form.hidden = true; });
+  byId("key-close").addEventListener("click", () => {
+    form.hidden = true;
+    isDismissed = true;
+    byId("key-open").focus();
+  });
   byId("key-forget").addEventListener("click", () => { saveKey(""); used(); });
   form.addEventListener("submit", (event) => {
     event.preventDefault();

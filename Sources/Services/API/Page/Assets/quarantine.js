@@ -1,5 +1,6 @@
 // Records that a rule rejected: by rule, what they are, and the ways out.
-import { api, el, failure, foreign } from "./dom.js";
+import { api, el, failure, foreign, plain } from "./dom.js";
+import { pretty, viewer } from "./json.js";
 import { action, command, count, empty, facts, labelled, loading, option, pill, quantity, table, time, values } from "./parts.js";
 
 export const title = "Quarantine";
@@ -18,6 +19,8 @@ let cursor = null;
 let hasMore = false;
 /** The record in the panel beside the list. */
 let looked = null;
+/** Bytes of a value that are no text, as many as are shown. */
+const hexBytesMax = 512;
 const rules = el("div", { class: "facets" });
 const list = el("div", {});
 const more = action("Older ones", loadMore, { class: "small" });
@@ -117,13 +120,15 @@ function showWays() {
 
 function look(record, isWanted = true) {
   looked = record;
+  const bytes = el("div", {}, loading("Reading its bytes…"));
+  showBytes(record, bytes);
   const box = el("section", { class: "panel", tabIndex: -1, "aria-label": "The record" },
     el("h2", {}, foreign(record.rule)),
     el("p", {}, foreign(record.reason)), record.detail ? foreign(record.detail, "pre", "json") : null,
     facts([["record", foreign(`${record.topic}/${record.partition}/${record.offset}`, "code")], ["broker time", time(record.time, true)],
       ["event", record.event_id === null ? "not readable" : foreign(record.event_id, "code")], ["SHA-256", el("code", { class: "digest" }, record.bronze_sha256)],
       ["state", record.redriven_to === null ? record.state : `${record.state}, now at offset ${record.redriven_to}`]]),
-    el("p", { class: "faint" }, "Its bytes, as they came:"),
+    bytes,
     command(`medallion dlq show --topic ${record.topic} --partition ${record.partition} --offset ${record.offset} --raw`, "the record with its raw bytes"),
     el("div", { class: "line" },
       action("Redrive", () => changeOne("redrive", record), { class: "small accent" }),
@@ -132,11 +137,56 @@ function look(record, isWanted = true) {
   if (isWanted) box.focus();
 }
 
+/** The value as it came, up to what the API shows of one. */
+async function showBytes(record, target) {
+  try {
+    const found = await api(`/quarantine/record?${new URLSearchParams(place(record))}`);
+    if (found.value_base64 === null) {
+      target.replaceChildren(el("p", {}, "A tombstone: it has no value."));
+      return;
+    }
+    const value = Uint8Array.from(atob(found.value_base64), (character) => character.charCodeAt(0));
+    const cut = found.value_is_cut ? `, the first ${quantity(value.length, "bytes")} of it` : "";
+    let text = null;
+    try {
+      // A text that is cut may end within a character.
+      text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value, { stream: found.value_is_cut });
+    } catch { /* no text: shown in hexadecimal digits */ }
+    const shown = text === null
+      ? el("pre", { class: "json", tabIndex: 0, dir: "ltr", role: "region", "aria-label": "The value" }, digits(value))
+      : viewer(pretty(text), text, found.value_bytes, "The value");
+    target.replaceChildren(el("p", { class: "faint" }, `Its value as it came${cut}:`), ...[shown].flat());
+  } catch (error) {
+    target.replaceChildren(failure(error));
+  }
+}
+
+/** Bytes in rows of sixteen. */
+function digits(value) {
+  const rows = [];
+  for (let start = 0; start < Math.min(value.length, hexBytesMax); start += 16) {
+    const row = [...value.subarray(start, Math.min(start + 16, hexBytesMax))].map((byte) => byte.toString(16).padStart(2, "0"));
+    rows.push(`${start.toString(16).padStart(4, "0")}  ${row.join(" ")}`);
+  }
+  return rows.join("\n") + (value.length > hexBytesMax ? "\n…" : "");
+}
+
 const place = (record) => ({ topic: record.topic, partition: record.partition, offset: record.offset });
 
-function changeMany(way, isDry) {
+async function changeMany(way, isDry) {
   const { rule, topic } = shown;
-  return change(way, { rule, ...(topic ? { topic } : {}), limit: recordsMax, dry_run: isDry });
+  const body = { rule, ...(topic ? { topic } : {}), limit: recordsMax };
+  if (way === "discard" && !isDry) {
+    let number = 0;
+    try {
+      number = (await api("/quarantine/discard", { body: { ...body, dry_run: true } })).records.filter((one) => one.outcome === "planned").length;
+    } catch (error) {
+      said.replaceChildren(failure(error));
+      return;
+    }
+    if (number > 0 && !confirm(`Discard ${count(number)} records that broke ${plain(rule)}? They stay in the lake, but nobody is asked about them again.`)) return;
+  }
+  await change(way, { ...body, dry_run: isDry });
 }
 
 /** One that was decided already is taken again only on purpose: redriving publishes it a second time. */

@@ -2,7 +2,6 @@
 import { api, el, failure, foreign, serverNow } from "./dom.js";
 import { action, count, difference, empty, facts, labelled, loading, option, pill, quantity, table, time, traceLink, values } from "./parts.js";
 import { readEvents, silenceMillisecondsMax } from "./sse.js";
-import { platform } from "./status.js";
 import { compare } from "./golden.js";
 
 export const title = "Replay";
@@ -16,13 +15,23 @@ let isShown = false;
 let following = null;
 /** The replay that runs, by the list that was read last. */
 let runningID = null;
-const source = el("select", { name: "source" }, option("", "the only one, or all"));
+/** Runs that are shown without being asked for. */
+const runsShown = 6;
+/** The logic of each declared source, as the server has it. */
+let logics = [];
+/** What was written in place of a source's declared logic, by the source; only that is sent. */
+const drafts = new Map();
+/** The source whose logic stands in the fields; null where it may be meant for several. */
+let shownSource = null;
+const source = el("select", { name: "source" }, option("", "all of them"));
 const range = el("select", { name: "range" }, option("", "everything"), option("3600", "the last hour"), option("86400", "the last day"),
   option("times", "between two times"), option("offsets", "offsets"));
 const bounds = el("div", { class: "line", hidden: true });
 const template = el("textarea", { name: "template", rows: 3, spellcheck: false, "aria-describedby": "template-help" });
 const logic = el("textarea", { name: "logic", rows: 10, spellcheck: false });
-const logicState = el("p", { class: "faint" });
+const logicState = el("p", { class: "faint", role: "status" });
+const declaredAgain = el("button", { class: "small", type: "button", hidden: true, onclick: () => take(null) }, "Back to what is declared");
+const takeServed = el("button", { class: "small", type: "button", hidden: true, onclick: () => take(entry()?.served) }, "Take the served logic");
 const rate = el("input", { name: "rate", type: "number", min: 0, max: 10000000, placeholder: "no limit" });
 const said = el("div", { role: "status" });
 const runs = el("div", {});
@@ -43,33 +52,28 @@ export function build(section) {
           el("div", { class: "line" }, labelled("source", source), labelled("range", range), labelled("events/s at most", rate)), bounds,
           labelled("text template", template, { class: "wide" }),
           el("p", { class: "faint", id: "template-help" }, "Fields in braces, what stands in brackets only with its fields. It is a member of the logic:"),
-          el("details", {}, el("summary", {}, "The whole logic, as JSON"), labelled("logic", logic, { class: "wide" }), logicState),
+          el("details", {}, el("summary", {}, "The whole logic, as JSON"), labelled("logic", logic, { class: "wide" })),
+          el("div", { class: "line" }, logicState, takeServed, declaredAgain),
           el("div", { class: "line" }, dry, real), said)),
       el("section", { class: "panel", "aria-labelledby": "replay-runs" }, el("h2", { id: "replay-runs" }, "Replays"), runs)),
     report,
     el("section", { class: "panel", "aria-labelledby": "replay-generations" }, el("h2", { id: "replay-generations" }, "Generations"), generations,
       generationsSaid));
   range.addEventListener("change", showBounds);
+  source.addEventListener("change", showLogic);
   template.addEventListener("input", () => setMember("template", template.value));
-  logic.addEventListener("change", readMembers);
+  logic.addEventListener("input", () => { draft(logic.value); });
 }
 
 export async function show() {
   isShown = true;
-  fillSources();
-  await Promise.all([listRuns(), listGenerations(), proposeLogic()]);
+  await Promise.all([listRuns(), listGenerations(), readLogics()]);
 }
 
 export function hide() {
   isShown = false;
   following?.abort();
   following = null;
-}
-
-function fillSources() {
-  const names = (platform.status?.sources ?? []).map((one) => one.name);
-  if (source.options.length > names.length) return;
-  source.replaceChildren(option("", "the only one, or all"), ...names.map((name) => option(name)));
 }
 
 function showBounds() {
@@ -81,53 +85,95 @@ function showBounds() {
     : wanted === "offsets" ? ["partition", "from", "to"].map((name) => labelled(name, el("input", { name, type: "number", min: 0, required: true }))) : []));
 }
 
-/** The logic that runs now, as the newest document's trace tells it; the visitor changes what is to change. */
-async function proposeLogic() {
-  if (logic.value) return;
+/** What is declared, and what is served: asked for again with each visit, as a generation may have been promoted since. */
+async function readLogics() {
   try {
-    const recent = await api("/events/recent?limit=1");
-    const event = recent.events[0];
-    if (!event) throw new Error("no document is indexed yet");
-    const trace = await api(`/trace/${encodeURIComponent(event.doc_id)}?collection=${encodeURIComponent(event.collection)}`);
-    if (!trace.logic) throw new Error("the newest document's logic is not known");
-    logic.value = JSON.stringify({ type: trace.logic.type, ...declared(trace.logic) }, null, 2);
-    logicState.textContent = `Of the newest document; logic version ${trace.logic_version}.`;
+    ({ logics } = await api("/logics"));
   } catch (error) {
-    logic.value = JSON.stringify({ type: "recent_change", template: "" }, null, 2);
-    logicState.textContent = `The running logic cannot be shown: ${error.message}. Members that are left out have the declared values.`;
+    logics = [];
+    logicState.textContent = `The declared logic cannot be shown: ${error.message}. A replay takes it all the same.`;
+    return;
   }
+  const chosen = source.value;
+  source.replaceChildren(...(logics.length > 1 ? [option("", "all of them")] : []), ...logics.map((one) => option(one.source)));
+  if (logics.some((one) => one.source === chosen)) source.value = chosen;
+  showLogic();
+}
+
+/** The source that is meant; null where all are, and there are several. */
+const entry = () => logics.find((one) => one.source === source.value) ?? null;
+
+const written = (value) => JSON.stringify(value, null, 2);
+
+/** The chosen source's logic in the fields: as it was changed here, else as it is declared. */
+function showLogic() {
+  const one = entry();
+  shownSource = one?.source ?? null;
+  logic.disabled = one === null;
+  logic.value = one === null ? "" : drafts.get(shownSource) ?? written(one.declared);
   readMembers();
 }
 
-/** The settings as a declaration writes them; where they are in another form, only what is sure. */
-function declared({ type, settings }) {
-  const names = type === "recent_change"
-    ? ["code_version", "template", "wikis", "namespaces", "drops_bots", "types", "content_characters_max", "duplicates_offsets",
-      "duplicates_milliseconds", "passage_weight_max", "passage_overlap"] : Object.keys(settings);
-  return Object.fromEntries(names.filter((name) => settings[name] !== undefined && settings[name] !== null).map((name) => [name, settings[name]]));
+/** Takes what the visitor writes; what is declared is no draft. */
+function draft(text) {
+  if (shownSource === null) return;
+  if (text === written(entry()?.declared)) drafts.delete(shownSource);
+  else drafts.set(shownSource, text);
+  readMembers();
 }
 
+/** Another logic in place of what stands there; null for what is declared. */
+function take(value) {
+  draft(written(value ?? entry()?.declared));
+  showLogic();
+}
+
+/** A status that is written again is read out again. */
+function say(text) {
+  if (logicState.textContent !== text) logicState.textContent = text;
+}
+
+/** Shows what follows from the text of the logic: its template, what is sent of it, and what it leaves out. */
 function readMembers() {
+  const one = entry();
+  const isDraft = one !== null && drafts.has(one.source);
+  declaredAgain.hidden = !isDraft;
+  takeServed.hidden = isDraft || !one?.served || one.served_logic_version === one.logic_version;
+  logic.setCustomValidity("");
+  let parsed = null;
   try {
-    const parsed = JSON.parse(logic.value);
-    template.disabled = typeof parsed.template !== "string";
-    template.value = template.disabled ? "" : parsed.template;
-    logic.setCustomValidity("");
+    if (one !== null) parsed = JSON.parse(logic.value);
   } catch (error) {
     logic.setCustomValidity(error.message);
-    logicState.textContent = `This is no JSON: ${error.message}`;
+    say(`This is no JSON: ${error.message}`);
+    return;
   }
+  template.disabled = typeof parsed?.template !== "string";
+  // A field that is written in keeps its cursor.
+  const text = template.disabled ? "" : parsed.template;
+  if (template.value !== text) template.value = text;
+  if (one === null) {
+    say(logics.length ? "Each source's logic as it is declared. To change one, choose its source." : "");
+    return;
+  }
+  const missing = Object.keys(one.declared).filter((name) => !Object.hasOwn(parsed ?? {}, name));
+  say(!isDraft
+    ? `As it is declared, logic version ${one.logic_version}`
+      + (one.served_logic_version === one.logic_version || one.served_logic_version === null ? "." : `; what is served was made by ${one.served_logic_version}.`)
+    : missing.length ? `Changed. Left out, so that the default counts: ${missing.join(", ")}.` : "Changed; every declared member is there.");
 }
 
 function setMember(name, value) {
   try {
-    logic.value = JSON.stringify({ ...JSON.parse(logic.value), [name]: value }, null, 2);
-  } catch { /* the field below says what is wrong with it */ }
+    logic.value = written({ ...JSON.parse(logic.value), [name]: value });
+    draft(logic.value);
+  } catch { /* what is wrong with it is said below */ }
 }
 
 function wish(isDry) {
-  const body = { dry_run: isDry, rate: Number(rate.value) || 0, logic: JSON.parse(logic.value) };
+  const body = { dry_run: isDry, rate: Number(rate.value) || 0 };
   if (source.value) body.source = source.value;
+  if (drafts.has(source.value)) body.logic = JSON.parse(drafts.get(source.value));
   const found = values({ elements: bounds.querySelectorAll("input") });
   if (range.value === "offsets") for (const name of ["partition", "from", "to"]) body[name] = Number(found[name]);
   else if (range.value === "times") {
@@ -150,7 +196,11 @@ async function start(isDry) {
 async function listRuns() {
   try {
     const { replays } = await api("/replays");
-    runs.replaceChildren(...(replays.length ? replays.slice(0, 6).map(run) : [empty("None yet. A dry run shows what would change, and writes nothing.")]));
+    const isOpen = runs.querySelector("details")?.open ?? false;
+    keepingFocus(() => runs.replaceChildren(...(replays.length ? replays.slice(0, runsShown).map(run)
+      : [empty("None yet. A dry run shows what would change, and writes nothing.")]),
+    replays.length > runsShown ? el("details", { open: isOpen }, el("summary", {}, `${count(replays.length - runsShown)} older ones`),
+      replays.slice(runsShown).map(run)) : ""));
     runningID = replays.find((one) => one.state === "running" || one.state === "paused")?.id ?? null;
     if (runningID !== null && !following) followRun(runningID);
     else if (!report.children.length && replays[0]?.report) report.replaceChildren(reportView(replays[0]));
@@ -159,31 +209,46 @@ async function listRuns() {
   }
 }
 
-function run(replay) {
-  const isOver = !["running", "paused"].includes(replay.state);
-  const change = (body) => async () => {
+/** Draws again; a button that was in focus is so afterwards, where there is one of its name. */
+function keepingFocus(draw) {
+  const name = runs.contains(document.activeElement) ? document.activeElement.dataset.name : undefined;
+  draw();
+  focusOn(name);
+}
+
+function focusOn(name) {
+  const button = name && [...runs.querySelectorAll("button")].find((one) => one.dataset.name === name);
+  if (button && document.activeElement !== button) button.focus({ preventScroll: true });
+}
+
+/** A button of a run. It does something and lists the runs again, where the same button is another element: that one gets the focus. */
+function runButton(replay, name, text, request, properties = {}) {
+  const button = action(text, async () => {
     try {
-      await api(`/replays/${encodeURIComponent(replay.id)}`, { method: "PATCH", body });
+      await api(`/replays/${encodeURIComponent(replay.id)}`, request);
     } catch (error) {
       said.replaceChildren(failure(error));
     }
     await listRuns();
-  };
+    if (document.activeElement === document.body) focusOn(button.dataset.name);
+  }, { class: "small", ...properties });
+  button.dataset.name = `${name} ${replay.id}`;
+  return button;
+}
+
+function run(replay) {
+  const isOver = !["running", "paused"].includes(replay.state);
+  const pausing = (isPaused) => ({ method: "PATCH", body: { paused: isPaused } });
+  const differences = el("button", { class: "small", type: "button", onclick: () => report.replaceChildren(reportView(replay)) }, "Differences");
+  differences.dataset.name = `differences ${replay.id}`;
   const progress = el("progress", { max: Math.max(1, replay.wanted_offsets), value: replay.done_offsets, "aria-label": `Progress of replay ${replay.id}` });
   return el("div", { class: "run", id: `run-${replay.id}` },
     el("div", { class: "bar" }, el("strong", {}, replay.dry_run ? `Dry run ${replay.id}` : `Generation ${replay.generation ?? replay.id}`), pill(replay.state),
       el("span", { class: "space" }),
-      replay.report ? el("button", { class: "small", type: "button", onclick: () => report.replaceChildren(reportView(replay)) }, "Differences") : null,
-      !isOver && !replay.dry_run ? action(replay.paused ? "Resume" : "Pause", change({ paused: !replay.paused }), { class: "small" }) : null,
-      replay.state === "interrupted" ? action("Resume", change({ paused: false }), { class: "small" }) : null,
-      !isOver ? action("End", async () => {
-        try {
-          await api(`/replays/${encodeURIComponent(replay.id)}`, { method: "DELETE" });
-        } catch (error) {
-          said.replaceChildren(failure(error));
-        }
-        await listRuns();
-      }, { class: "small danger" }) : null),
+      replay.report ? differences : null,
+      !isOver ? runButton(replay, "pause", replay.paused ? "Resume" : "Pause", pausing(!replay.paused)) : null,
+      replay.state === "interrupted" ? runButton(replay, "pause", "Resume", pausing(false)) : null,
+      !isOver ? runButton(replay, "end", "End", { method: "DELETE" }, { class: "small danger" }) : null),
     isOver ? null : progress,
     el("p", { class: "faint" }, `${count(replay.done_offsets)} of ${count(replay.wanted_offsets)} events · ${replay.phase}`,
       !isOver && replay.offsets_per_second ? ` · ${quantity(replay.offsets_per_second, "per_second")}` : "",
@@ -227,8 +292,8 @@ async function followRun(id) {
 
 function showProgress(id, replay) {
   const old = document.getElementById(`run-${id}`);
-  if (old && !old.matches(":focus-within")) old.replaceWith(run(replay));
-  else if (old) old.querySelector("progress")?.setAttribute("value", replay.done_offsets);
+  // While a button of it works, the list is drawn again by that.
+  if (old && !old.querySelector("button:disabled")) keepingFocus(() => old.replaceWith(run(replay)));
 }
 
 /** What differs, in numbers and side by side. */
@@ -253,7 +318,7 @@ function sample(one) {
   return el("div", { class: "sides" },
     el("div", {}, el("p", { class: "faint" }, "served now"), one.before ? before : el("p", { class: "faint" }, "not there")),
     el("div", {}, el("p", { class: "faint" }, "by the other logic ", el("span", { class: "tag" }, `${one.topic}/${one.partition}/${one.offset}`), " ",
-      one.before ? traceLink(one.doc_id) : ""), one.after ? after : el("p", { class: "faint" }, "not there")));
+      one.before ? traceLink(one.doc_id, logics.find((other) => other.topic === one.topic)?.collection ?? "") : ""), one.after ? after : el("p", { class: "faint" }, "not there")));
 }
 
 async function listGenerations() {
@@ -280,7 +345,11 @@ async function listGenerations() {
             action("Compare golden queries", () => compare(one.generation, generationsSaid), { class: "small" }),
             action(isOlder ? "Roll back to it" : "Promote", change(one.generation, "promote?wait_seconds=10", `Generation ${one.generation} is served now. The one before is the way back.`),
               { class: "small accent" }),
-            action("Give up", change(one.generation, "prune", `Generation ${one.generation} is given up.`), { class: "small danger" }))];
+            action("Give up", async () => {
+              // What was made in hours would be gone by a click, beside the one that serves it.
+              if (!confirm(`Give up generation ${one.generation}, with ${count(one.documents)} documents? Only another replay brings it back.`)) return;
+              await change(one.generation, "prune", `Generation ${one.generation} is given up.`)();
+            }, { class: "small danger" }))];
       })));
   } catch (error) {
     generations.replaceChildren(failure(error));

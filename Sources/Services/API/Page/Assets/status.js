@@ -4,8 +4,11 @@ import { api, setServerTime } from "./dom.js";
 const statusMilliseconds = 1000;
 const healthMilliseconds = 3000;
 
-/** The last replies, and since when there has been none (milliseconds of this browser's clock; null while there are). */
-export const platform = { status: null, health: null, awaySince: null, failure: "" };
+/**
+ * The last replies; since when nobody answers, and since when what answers gives no status (milliseconds of this browser's clock; null
+ * while it does).
+ */
+export const platform = { status: null, health: null, awaySince: null, troubledSince: null, failure: "" };
 
 const listeners = new Set();
 
@@ -34,13 +37,15 @@ async function lookAtStatus() {
   try {
     const status = await api("/pipeline/status", { signal: AbortSignal.timeout(10000) });
     setServerTime(status.now);
-    Object.assign(platform, { status, awaySince: null, failure: "" });
+    Object.assign(platform, { status, awaySince: null, troubledSince: null, failure: "" });
   } catch (error) {
-    // A refusal is an answer: the server is there.
-    const isThere = error.status !== undefined && error.status < 500;
+    // What the API says in its own words is an answer, if only that it is busy, or that this key may see nothing.
+    const isThere = error.status !== undefined;
+    const isRefused = isThere && error.status < 500 && error.status !== 429;
     platform.awaySince = isThere ? null : platform.awaySince ?? Date.now();
+    platform.troubledSince = isThere && !isRefused ? platform.troubledSince ?? Date.now() : null;
     platform.failure = error.message;
-    if (isThere) platform.status = null;
+    if (isRefused) platform.status = null;
   }
   tell();
 }

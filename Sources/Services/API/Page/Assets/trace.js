@@ -1,11 +1,13 @@
 // From an answer or a document back to the raw event, and from an event to all that came of it.
-import { api, el, failure, foreign } from "./dom.js";
+import { api, el, failure, foreign, plain } from "./dom.js";
 import { action, count, empty, facts, labelled, loading, option, pill, table, time, traceLink } from "./parts.js";
 import { chain, commands } from "./chain.js";
 
 export const title = "Trace";
 
 let wanted = null;
+/** Reads so far: an answer to an earlier one is not shown. */
+let reads = 0;
 const box = el("input", { type: "search", dir: "auto", maxLength: 1100, "aria-label": "What to trace", spellcheck: false,
   placeholder: "an answer's or a document's id, an event's id, or topic/partition/offset" });
 const form = el("form", { class: "line trace-form", autocomplete: "off" }, box, el("button", { class: "accent", type: "submit" }, "Trace"));
@@ -27,21 +29,24 @@ export function show(id, collection = "") {
     landing();
     return;
   }
-  if (wanted === address) return;
+  // What was read before may have changed since: it is shown until it is read again.
+  const isAgain = wanted === address;
   wanted = address;
+  reads += 1;
+  const mine = reads;
   box.value = id;
-  open(id, collection, () => wanted === address);
+  open(id, collection, isAgain, () => wanted === address && mine === reads);
 }
 
-async function open(id, collection, isWanted) {
-  body.replaceChildren(loading("Reading the lake…"));
+async function open(id, collection, isAgain, isWanted) {
+  if (!isAgain) body.replaceChildren(loading("Reading the lake…"));
   try {
     const record = /^([\w.-]+)\/(\d+)\/(\d+)$/.exec(id);
     const shown = record ? await impactView({ topic: record[1], partition: record[2], offset: record[3] })
       : id.startsWith("ans_") ? await answerView(id) : await documentView(id, collection);
     if (!isWanted()) return;
     body.replaceChildren(...shown);
-    scrollTo(0, 0);
+    if (!isAgain) scrollTo(0, 0);
   } catch (error) {
     if (!isWanted()) return;
     wanted = null;
@@ -85,7 +90,9 @@ async function documentView(id, collection) {
 }
 
 async function answerView(id) {
-  const trace = await api(`/answers/${encodeURIComponent(id)}/trace`);
+  const path = `/answers/${encodeURIComponent(id)}`;
+  // What was said of it is no part of the chain, and without it the chain is shown all the same.
+  const [trace, given] = await Promise.all([api(`${path}/trace`), api(path).catch(() => null)]);
   const citations = new Map(trace.citations.map((citation) => [citation.n, el("details", { class: "panel" },
     el("summary", {}, el("span", { class: "cite" }, String(citation.n)), " ", foreign(citation.title || citation.doc_id), " ", verdict(citation)),
     chain(citation))]));
@@ -108,9 +115,18 @@ async function answerView(id) {
           found.firstElementChild.focus({ preventScroll: true });
         },
       }, String(number)))))),
+    feedback(given),
     ...citations.values(),
     commands(trace.commands) ?? "",
   ];
+}
+
+/** What people said of an answer. */
+function feedback(given) {
+  if (!given?.feedback.length) return "";
+  return el("section", { class: "panel", "aria-label": "What was said of it" }, el("h2", {}, "What was said of it"),
+    el("ul", { class: "plain" }, given.feedback.map((one) => el("li", {}, pill(one.verdict === "up" ? "ok" : "failed", one.verdict === "up" ? "good" : "bad"), " ",
+      foreign(one.note), " ", el("span", { class: "faint" }, time(one.given_at), one.key === null ? "" : [" · by the key ", foreign(one.key, "code")])))));
 }
 
 /** What came of a record or an event: documents of all generations, answers, kept replies. */
@@ -171,7 +187,7 @@ async function landing() {
     const given = await api("/answers?limit=20");
     answers.replaceChildren(given.answers.length
       ? table("Answers given last", ["", "question", "given", "refused", "said of it", "given again"], given.answers.map((one) => [
-        traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${one.question}` }), foreign(one.question), time(one.created_at),
+        traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${plain(one.question)}` }), foreign(one.question), time(one.created_at),
         one.refused ? "yes" : "", `${one.up ? `${one.up} good ` : ""}${one.down ? `${one.down} bad` : ""}`, count(one.hits)]))
       : empty("No answer is kept yet. ", el("a", { href: "#/ask" }, "Ask one"), "."));
   } catch (error) {

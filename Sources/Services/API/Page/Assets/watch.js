@@ -1,6 +1,6 @@
 // The live feed: every document as it becomes searchable, with its way there.
 import { api, el, failure, foreign, serverNow, span } from "./dom.js";
-import { count, empty, labelled, origin, quantity, time, values, withoutTitle, words } from "./parts.js";
+import { clock, count, empty, labelled, origin, quantity, time, values, withoutTitle, words } from "./parts.js";
 import { follow } from "./sse.js";
 import { onStatus, platform } from "./status.js";
 import { attributeFields } from "./attributes.js";
@@ -15,12 +15,18 @@ const measuredMax = 500;
 const drawMilliseconds = 250;
 /** A step that was not followed by the next one for so long was of an event that the logic leaves out. */
 const lostMilliseconds = 8000;
+/** How long a gap in the stream is spoken of, unless an event comes before. */
+const noticeMilliseconds = 60000;
+/** What the rate is an average of. */
+const rateMilliseconds = 10000;
 /** An event older than this when it came is a recorded one: its age says nothing about freshness. */
 const recordedMilliseconds = 3600000;
 
 const state = {
   rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], measured: { committed: [], searchable: [], all: [] },
-  counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, failure: null, said: null,
+  counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, begun: 0,
+  /** Why the stream is away; why the newest documents cannot be read; and a word about the stream, with its time. */
+  failure: null, recentFailure: null, notice: null, said: null,
 };
 
 const list = el("ol", { class: "feed", tabIndex: 0, "aria-label": "Documents that just became searchable" });
@@ -80,7 +86,7 @@ async function restart() {
   hide();
   const query = filter();
   list.replaceChildren();
-  Object.assign(state, { rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], failure: null,
+  Object.assign(state, { rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], failure: null, recentFailure: null, notice: null, begun: performance.now(),
     counts: { received: 0, committed: 0, searchable: 0 }, measured: { committed: [], searchable: [], all: [] }, query: query.toString() });
   const live = new URLSearchParams(query);
   live.append("stages", "received,committed,searchable");
@@ -93,7 +99,7 @@ async function restart() {
       if (!state.rows.has(event.doc_id)) append({ ...event, searchableAt: Date.parse(event.indexed_at) });
     }
   } catch (error) {
-    state.failure ??= error;
+    if (state.query === mine) state.recentFailure = error;
   }
   showNote();
 }
@@ -108,6 +114,11 @@ export const sizes = () => ({
 export function take(name, data) {
   if (name === "event") {
     state.arrivals.push(performance.now());
+    // The stream has gone on since.
+    if (state.notice !== null || state.recentFailure !== null) {
+      [state.notice, state.recentFailure] = [null, null];
+      showNote();
+    }
     if (state.arrivals.length > 2000) state.arrivals.splice(0, 1000);
     // Its steps come before or after it.
     data.way = state.done.get(data.doc_id);
@@ -120,8 +131,9 @@ export function take(name, data) {
     state.counts[name] += 1;
     step(name, data);
   } else if (name === "reset" || name === "gap") {
-    state.failure = new Error(name === "gap" ? `${count(data.missing)} events are gone from the log (${data.reason})`
-      : `the stream begins anew (${data.reason})`);
+    const words = name === "gap" ? `${count(data.missing)} events are gone from the log (${data.reason}); the stream goes on behind them`
+      : `The stream begins again elsewhere (${data.reason})`;
+    state.notice = { words: `${words}, since ${clock(new Date(serverNow()).toISOString())}.`, at: performance.now() };
     showNote();
   }
 }
@@ -161,9 +173,15 @@ export function draw() {
   flush();
   const now = serverNow();
   for (const row of state.rows.values()) row.clock.textContent = span(now - row.since);
-  const since = performance.now() - 10000;
+  const since = performance.now() - rateMilliseconds;
   while (state.arrivals.length && state.arrivals[0] < since) state.arrivals.shift();
-  rate.textContent = state.arrivals.length ? `${quantity(state.arrivals.length / 10, "per_second")}` : "";
+  // In the first seconds there is less to be an average of.
+  const seconds = Math.min(rateMilliseconds, Math.max(1000, performance.now() - state.begun)) / 1000;
+  rate.textContent = state.arrivals.length ? `${quantity(state.arrivals.length / seconds, "per_second")}` : "";
+  if (state.notice !== null && performance.now() - state.notice.at > noticeMilliseconds) {
+    state.notice = null;
+    showNote();
+  }
   let published = 0;
   for (const [key, way] of state.ways) {
     if (performance.now() - way.at > lostMilliseconds) state.ways.delete(key);
@@ -244,10 +262,14 @@ function showNote() {
   if (state.failure) {
     parts.push(state.failure.status ? failure(state.failure)
       : el("p", { class: "notice", role: "status" }, `The live stream is interrupted: ${state.failure.message}. It is taken up again by itself.`));
+  } else if (state.recentFailure) {
+    parts.push(failure(state.recentFailure));
+  } else if (state.notice) {
+    parts.push(el("p", { class: "notice", role: "status" }, foreign(state.notice.words)));
   } else if (status && status.freshness !== "fresh") {
     parts.push(el("p", { class: "notice", role: "status" }, `The index is ${status.freshness}: `, foreign(status.freshness_reason)));
   }
-  if (state.rows.size === 0 && !state.failure) {
+  if (state.rows.size === 0 && !state.failure && !state.recentFailure) {
     parts.push(empty(state.query ? "No document passes the filters yet." : "Waiting for the first document…"));
   }
   // Said once: a status that is written again is read out again.
