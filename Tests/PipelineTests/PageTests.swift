@@ -130,6 +130,15 @@ extension PipelineTests {
             try await Self.takeAway("short", seconds: 800)
         }
 
+        /// Stream job and indexer, as processes of their own: the first screen has all figures there, too, and names the one that is
+        /// dead.
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .timeLimit(.minutes(15))) func aStageThatIsDeadIsNamed() async throws
+        {
+            try await Self.takeAway("stream,index", seconds: 800)
+        }
+
         /// Broker, database, models and shared cache, as processes of their own.
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
