@@ -69,7 +69,10 @@ extension PipelineTests {
         {
             // Pictures are of a platform that lacks nothing.
             let hasImages = getenv("UPDATE_GOLDEN") != nil
-            let environment = ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": hasImages ? "true" : "false"]
+            let environment = [
+                "HISTORY_STEP_SEC": "1", "EMBED_ENABLED": hasImages ? "true" : "false",
+                "RECALL_SAMPLE_SHARE": hasImages ? "0.5" : "0",
+            ]
             try await Deployment.run(environment: environment) { deployment in
                 try Self.play(deployment, eventsPerSecond: 10)
                 let key = try Self.prepare(deployment)

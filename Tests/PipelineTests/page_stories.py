@@ -77,12 +77,12 @@ def first_screen(scene):
 def pictures_of_an_hour(scene):
     """Charts of a server that was asked something: its history has a point a second here."""
     browser, queries = scene.browser, random.Random(7)
-    for _ in range(150):
+    for number in range(340):
         time.sleep(1)
         browser.driver.execute_async_script("""
-            const [query, done] = arguments;
-            fetch("/search", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({query})}).then(() => done());
-            """, queries.choice(["harbour", "bridge", "museum", "river"]))
+            const [path, query, done] = arguments;
+            fetch(path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({query})}).then(() => done());
+            """, "/answer" if number % 5 == 0 else "/search", queries.choice(["harbour", "bridge", "museum", "river"]))
     scene.picture("page", height=960)
     browser.scheme("dark")
     scene.picture("page-dark", height=960)

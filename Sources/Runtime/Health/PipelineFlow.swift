@@ -123,7 +123,10 @@ package final class PipelineFlow: Sendable {
             state.counts.received += grown
             if grown > 0 { state.moves.received = wall }
             var (lakeLag, indexLag): (Int64?, Int64?)
-            if let known {
+            if behind == 0 {
+                // Nor for a source that has no topic yet, and so nobody who reads it.
+                (lakeLag, indexLag) = (0, 0)
+            } else if let known {
                 // A reader that is full of documents that wait for the index does not see how far the lake is.
                 lakeLag = known.isHeld ? 0 : waiting
                 indexLag = behind - (lakeLag ?? 0)
