@@ -124,7 +124,7 @@ package final class PipelineFlow: Sendable {
             if grown > 0 { state.moves.received = wall }
             var (lakeLag, indexLag): (Int64?, Int64?)
             if behind == 0 {
-                // Nor for a source that has no topic yet, and so nobody who reads it.
+                // Also of a source without a topic, of which no reader tells anything.
                 (lakeLag, indexLag) = (0, 0)
             } else if let known {
                 // A reader that is full of documents that wait for the index does not see how far the lake is.
