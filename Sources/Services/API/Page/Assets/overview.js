@@ -15,11 +15,11 @@ const givenMax = 3;
 
 /** The picture's stages: title, name in /pipeline/status, what its time is, what waits for it. */
 const stages = [
-  { title: "Sources", name: "received", spent: "from the event until it is here", waits: null },
-  { title: "Topic", name: "broker", spent: "until it is in the topic", waits: null },
-  { title: "Lake", name: "committed", spent: "until it is committed", waits: "wait in the topic" },
-  { title: "Index", name: "indexed", spent: "until the index takes it", waits: "wait in the lake's topic" },
-  { title: "Search", name: "searchable", spent: "until a search finds it", waits: "not searchable" },
+  { title: "Sources", name: "received", spent: "to arrive", waits: null },
+  { title: "Topic", name: "broker", spent: "to the topic", waits: null },
+  { title: "Lake", name: "committed", spent: "to the lake", waits: "wait in the topic" },
+  { title: "Index", name: "indexed", spent: "to the index", waits: "wait in the lake's topic" },
+  { title: "Search", name: "searchable", spent: "to a search", waits: "not searchable" },
 ];
 
 const badges = { slowest: "slowest", standing: "stands still", waiting: "holds up", source: "holds up" };

@@ -76,7 +76,7 @@ function showHeader() {
   const { status, awaySince, failure } = platform;
   const pipeline = status?.pipeline;
   // Which address another process reads is not known here; what is declared is.
-  const words = { live: "live stream", local: "stream on this machine", recording: "recording", generated: "generated events",
+  const words = { live: "live stream", local: "local stream", recording: "recording", generated: "generated events",
     unknown: status?.sources.length > 1 ? "sources" : "source" };
   const isLocal = pipeline?.source === "live" && /^(https?:\/\/)?(127\.|localhost\b|\[::1\])/.test(pipeline.name);
   const kind = isLocal ? "local" : pipeline?.source ?? "unknown";
