@@ -133,8 +133,8 @@ extension PipelineTests {
             try await Self.takeAway("short", seconds: 800)
         }
 
-        /// Stream job and indexer, as processes of their own: the first screen has all figures there, too, and names the one that is
-        /// dead.
+        /// Stream job and indexer, as processes of their own: the first screen has all figures there, too, and names the one that
+        /// is dead.
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
             .timeLimit(.minutes(15))) func aStageThatIsDeadIsNamed() async throws

@@ -55,7 +55,7 @@ import Testing
         #expect(delay?.stage == .committed && delay?.kind == .slowest && delay?.milliseconds == 80)
     }
 
-    /// The index's transaction takes 8 ms and the lake's commit 1 ms; but events lie in the topic for 100 ms until the lake takes them.
+    /// The index's transaction takes 8 ms and the lake's commit 1 ms; but events lie in the topic for 100 ms first.
     @Test func aStageWhoseWorkIsShortAndWhoseWaitIsLongIsTheSlowOne() throws {
         let flow = PipelineFlow(clock: { 0 })
         let ways = (0..<20).map { number -> EventDwell in

@@ -14,8 +14,8 @@ package enum RepeatMark {
     static let headerBytes = Array(header.utf8)
 }
 
-/// The header that says when the platform had a record, by the clock of whichever process took it: decimal milliseconds since 1970.
-/// Anybody can send it: it only tells how long the record was on its way.
+/// The header that says when the platform had a record, by the clock of the process that took it: decimal milliseconds since
+/// 1970. Anybody can send it: it only tells how long the record was on its way.
 package enum IngestTimeHeader {
     /// The header's name.
     package static let header = "ingest_time_ms"

@@ -1,6 +1,6 @@
 /// How long one event was between the steps of its way, in milliseconds. The steps add up to the whole way.
 package struct EventDwell: Sendable, Equatable {
-    /// From the event until the platform had it; nil where neither is known, and of recorded events, see ``recordedMilliseconds``.
+    /// From the event until the platform had it; nil where neither is known, and of recorded events (``recordedMilliseconds``).
     package let received: Int64?
     /// From there until the broker had appended it to its topic; nil where nobody noted when the platform had it.
     package let broker: Int64?

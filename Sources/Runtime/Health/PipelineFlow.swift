@@ -4,9 +4,9 @@ import Synchronization
 /// What passes the stages of the pipeline, as a process that serves the index sees it: in the topics, in the index, and by the
 /// times that each document carries. The stages themselves may run anywhere, in this process or in others.
 ///
-/// Those who look at topics and index anyway tell of it: ``FreshnessWatch``'s look at each source how far topic and index are, and the
-/// reader of the Gold topics how far the lake is and how long documents were on their way. Bounded: some thousand ways of the last
-/// minute, and some counts of the last seconds.
+/// It is told by those who look anyway: the look of each source's ``FreshnessWatch`` tells how far topic and index are, and the
+/// reader of the Gold topics how far the lake is and how long documents were on their way. Bounded: some thousand ways of the
+/// last minute, and some counts of the last seconds.
 package final class PipelineFlow: Sendable {
     /// How much has passed since this process began to look; of the lake and of searches nil until somebody has told of them.
     package struct Counts: Sendable, Equatable {

@@ -6,8 +6,8 @@ import Telemetry
 
 /// The main figures of the last hour, so that the page shows what happened before it was opened.
 ///
-/// Bounded: 360 points of 15 numbers. Each is made of two looks at what is counted anyway, so nothing is counted twice: at the metrics of
-/// this process, and at what it sees pass the stages, wherever they run.
+/// Bounded: 360 points of 15 numbers. Each is made of two looks at what is counted anyway, so nothing is counted twice: at the
+/// metrics of this process, and at what it sees pass the stages, wherever they run.
 final class MetricsHistory: Sendable {
     /// A line of the history, with its unit.
     enum Series: String, CaseIterable {

@@ -366,7 +366,7 @@ final class TenantEvents: Sendable {
 extension EventDwell {
     /// Of a document that this process sees searchable.
     ///
-    /// - Parameter indexedAtMilliseconds: when the last index transaction began, one of those that made it visible or a later one.
+    /// - Parameter indexedAtMilliseconds: when the last index transaction began: the one that made it visible, or a later one.
     fileprivate init?(of event: TopicEvent, indexedAtMilliseconds: Int64, seenAt now: Int64) {
         guard let appended = event.appendedAtMilliseconds, let published = event.publishedAtMilliseconds else {
             return nil
