@@ -89,11 +89,20 @@ struct APIFixture {
         dependencies.freshness = { _ in freshness.value.withLock { $0 } }
         dependencies.events = events
         dependencies.readKeys = readKeys
-        dependencies.stages = {
-            [PipelineStage(name: "event"), PipelineStage(name: "searchable", count: 7, ratePerSecond: 1.25, lag: 3)]
-        }
+        dependencies.flow = Self.flow()
         adjust(&dependencies)
         api = SearchAPI(configuration: configuration, dependencies: dependencies)
+    }
+
+    /// Three of seven events wait, and nobody has told how far the lake is.
+    private static func flow() -> PipelineFlow {
+        let flow = PipelineFlow(clock: { 0 })
+        flow.note(
+            IndexLook(
+                generation: 1, indexVersion: 5, indexedAtMilliseconds: nil,
+                places: [0: IndexLook.Place(next: 4, low: 0, high: 7)], atMilliseconds: 0),
+            of: "source", topic: "source")
+        return flow
     }
 
     /// A few edits about different things, in several scripts, one of them hostile.

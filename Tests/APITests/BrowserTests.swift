@@ -75,7 +75,9 @@ import Testing
         let markup = try await dump(fixture, hash: "", milliseconds: 3_000)
         // An old document alone is none: the source may be idle.
         #expect(markup.contains("fresh · newest 2 min ago"))
-        #expect(markup.contains("data-level=\"good\"") && markup.contains("Fresh: all that came in is searchable."))
+        #expect(
+            markup.contains("data-level=\"good\"")
+                && markup.contains("Fresh: what comes in is searchable within moments."))
         fixture.freshness.set(.stale, "the index is 12 events behind; the oldest waits", eventsBehind: 12)
         let stale = try await dump(fixture, hash: "", milliseconds: 3_000)
         #expect(stale.contains("data-level=\"bad\"") && stale.contains("stale · newest 2 min ago"))

@@ -63,12 +63,14 @@ final class FakeTopic: EventTopics {
                 (try? GoldLine.Fields(bytes)).flatMap { AttributeList(goldLine: $0) } ?? attributes
             }
         }
-        let event = TopicEvent(
+        var event = TopicEvent(
             generation: generation, topicPartition: TopicPartition(topic: topic, partition: partition), offset: offset,
             line: Array(line.utf8), docID: operation == .deleteBelow ? nil : "\(partition)-\(offset)",
             operation: operation, attributes: attributes,
             text: text,
             publishedAtMilliseconds: 1_790_000_000_000 + offset)
+        event.receivedAtMilliseconds = 1_790_000_000_000 + offset - 150
+        event.appendedAtMilliseconds = 1_790_000_000_000 + offset - 100
         state.withLock { $0.items.append(.event(event)) }
     }
 

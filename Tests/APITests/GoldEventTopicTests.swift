@@ -4,6 +4,7 @@ import Bytes
 import Concurrency
 import Glibc
 import HTTPServer
+import Health
 import JSONScan
 import Kafka
 import PlatformTesting
@@ -342,10 +343,10 @@ extension TopicItem {
         gold.flush()
         let fake = FakeTopic()  // Only for how far the index is.
         fake.index([0: 290, 1: 290])
-        let metrics = MetricsRegistry()
+        let (metrics, flow) = (MetricsRegistry(), PipelineFlow())
         let hub = EventHub(
             topics: topics(gold), sources: [source], indexed: { fake.state.withLock { $0.indexed } }, metrics: metrics,
-            logger: Logger("stream", level: .error))
+            logger: Logger("stream", level: .error), flow: flow)
         let fixture = APIFixture(events: hub)
         let stop = StopSignal()
         let running = Task { await hub.run(stop: stop) }
@@ -367,6 +368,18 @@ extension TopicItem {
         try await waitFor("medallion_api_stream_events_total 17")
         // Given out is not delivered: the clients have a thread of their own, which stands back.
         try await eventually { reader.frameCount >= 14 + 12 }
+        // Of the second topic partition the lake has five more than the index.
+        let places: [Int32: IndexLook.Place] = [
+            0: IndexLook.Place(next: 310, low: 0, high: 330), 1: IndexLook.Place(next: 305, low: 0, high: 330),
+        ]
+        try await eventually {
+            flow.note(
+                IndexLook(
+                    generation: 1, indexVersion: 1, indexedAtMilliseconds: nil, places: places, atMilliseconds: 0),
+                of: source.name, topic: source.topic)
+            return flow.reading.stages.map(\.lag) == [nil, nil, nil, 40, 5, 45]
+        }
+        #expect(flow.counts?.searchable == 17)
         stop.request()
         await running.value
         await reader.end()

@@ -3,6 +3,7 @@ import HTTPServer
 import Health
 import JSONScan
 import Records
+import Synchronization
 import Telemetry
 import Testing
 
@@ -10,8 +11,19 @@ import Testing
 
 /// What `GET /history` keeps of the last hour.
 @Suite struct HistoryTests {
-    private func history(_ registry: MetricsRegistry, _ freshness: Freshness = Freshness(.fresh)) -> MetricsHistory {
-        MetricsHistory(registry, stepMilliseconds: 10_000, freshness: { freshness })
+    private func history(
+        _ registry: MetricsRegistry, _ flow: PipelineFlow = PipelineFlow(), _ freshness: Freshness = Freshness(.fresh)
+    ) -> MetricsHistory {
+        MetricsHistory(registry, flow: flow, stepMilliseconds: 10_000, freshness: { freshness })
+    }
+
+    /// What is in a source's topic, and up to where the index is.
+    private func look(_ flow: PipelineFlow, high: Int64, next: Int64) {
+        flow.note(
+            IndexLook(
+                generation: 1, indexVersion: 1, indexedAtMilliseconds: nil,
+                places: [0: IndexLook.Place(next: next, low: 0, high: high)], atMilliseconds: 0),
+            of: "s", topic: "s")
     }
 
     private func requests(_ registry: MetricsRegistry, _ route: String) -> Histogram {
@@ -26,15 +38,19 @@ import Testing
 
     @Test func eachPointIsOfItsStepAlone() throws {
         let registry = MetricsRegistry()
+        let now = Mutex<Int64>(0)
+        let flow = PipelineFlow(clock: { now.withLock { $0 } })
         let history = history(
-            registry, Freshness(.late, reason: "events wait", eventsBehind: 12, waitMilliseconds: 7_000))
-        let received = registry.counter(
-            "medallion_producer_events_acknowledged_total", help: "Events.", labels: [("source", "s")])
-        received.increment(by: 1_000)
+            registry, flow, Freshness(.late, reason: "events wait", eventsBehind: 12, waitMilliseconds: 7_000))
+        look(flow, high: 1_000, next: 900)
         requests(registry, "/search").observe(9)
         history.look(atMilliseconds: 0, nanoseconds: 0)
         #expect(history.points.isEmpty, "what was before the first look is of no step")
-        received.increment(by: 50)
+        now.withLock { $0 = 5_000_000_000 }
+        look(flow, high: 1_050, next: 1_050)
+        flow.note(
+            searchable: 30,
+            [EventDwell(event: nil, received: nil, broker: 100, committed: 180, indexed: 200, searchable: 220)])
         for _ in 0..<20 { requests(registry, "/search").observe(0.004) }
         requests(registry, "/answer").observe(0.15)
         hits(registry, "hits", "search").increment(by: 3)
@@ -50,11 +66,32 @@ import Testing
         let share = try #require(point.values[.cacheHits])
         #expect(abs(share - 0.75) < 1e-9)
         #expect(point.values[.oldestWait] == 7_000 && point.values[.eventsBehind] == 12)
-        #expect(point.values[.recall] == nil && point.values[.freshnessP50] == nil && point.values[.committed] == nil)
+        #expect(point.values[.recall] == nil && point.values[.committed] == nil)
+        #expect(point.values[.freshnessP50] == 120 && point.values[.searchable] == 3)
+        now.withLock { $0 = 15_000_000_000 }
         history.look(atMilliseconds: 20_000, nanoseconds: 20_000_000_000)
         let quiet = try #require(history.points.last)
         #expect(quiet.values[.received] == 0 && quiet.values[.searches] == 0)
         #expect(quiet.values[.searchP95] == nil && quiet.values[.cacheHits] == nil, "nothing was measured")
+        #expect(quiet.values[.freshnessP50] == nil && quiet.values[.searchable] == 0)
+    }
+
+    /// One reply in a step is all or nothing; a share is of ten, as far as there were so many lately.
+    @Test func aShareOfFewRepliesTakesInEarlierOnes() throws {
+        let registry = MetricsRegistry()
+        let history = history(registry)
+        var shares: [Double] = []
+        for step in 0...8 {
+            hits(registry, step.isMultiple(of: 2) ? "hits" : "misses", "search").increment()
+            hits(registry, step.isMultiple(of: 2) ? "misses" : "hits", "search").increment(by: 0)
+            history.look(atMilliseconds: Int64(step) * 10_000, nanoseconds: Int64(step) * 10_000_000_000)
+            if let share = history.points.last?.values[.cacheHits] { shares.append(share) }
+        }
+        #expect(shares.count == 8 && shares[0] == 0 && shares[1] == 0.5)
+        #expect(shares.suffix(3).allSatisfy { abs($0 - 0.5) < 1e-9 }, "of six steps: \(shares)")
+        hits(registry, "hits", "search").increment(by: 20)
+        history.look(atMilliseconds: 90_000, nanoseconds: 90_000_000_000)
+        #expect(history.points.last?.values[.cacheHits] == 1, "so many say enough by themselves")
     }
 
     @Test func anHourIsKept() throws {

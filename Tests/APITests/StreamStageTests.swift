@@ -1,8 +1,11 @@
 import Bytes
 import HTTPServer
+import Health
 import JSONScan
 import Records
 import Retrieval
+import ServiceLifecycle
+import Telemetry
 import Testing
 
 @testable import API
@@ -142,5 +145,27 @@ import Testing
     @Test func anUnknownStageIsRefused() async {
         let reply = await scene.fixture.reply(StreamScene.request([("stages", "received,lost")]))
         #expect(reply.status == 422)
+    }
+
+    /// Whoever asks for no step: the process itself wants to know how long documents were on their way.
+    @Test func howLongDocumentsWereOnTheirWayIsTold() async throws {
+        let (topic, flow) = (FakeTopic(), PipelineFlow(clock: { 0 }))
+        for offset in 0..<3 as Range<Int64> { topic.add(0, offset) }
+        let hub = EventHub(
+            topics: topic, sources: [FakeTopic.source], indexed: { topic.state.withLock { $0.indexed } },
+            metrics: MetricsRegistry(), logger: Logger("stream", level: .error), flow: flow)
+        let stop = StopSignal()
+        let running = Task { await hub.run(stop: stop) }
+        try await eventually { topic.state.withLock { $0.itemsRead } >= 3 }
+        let now = SystemClock.epochMilliseconds()
+        topic.state.withLock { $0.indexed.indexedAtMilliseconds = now }
+        topic.index([0: 2])
+        try await eventually { flow.fromBroker(sinceNanoseconds: 0) != nil }
+        stop.request()
+        await running.value
+        let stages = flow.reading.stages
+        // The events are recorded: they happened years before.
+        #expect(stages.map { $0.dwell?.p50 }.prefix(4) == [nil, nil, 50, 100])
+        #expect(stages.last?.count == 2 && stages.allSatisfy { $0.dwell?.p50 ?? 0 >= 0 })
     }
 }

@@ -69,7 +69,10 @@ extension PipelineTests {
         {
             // Pictures are of a platform that lacks nothing.
             let hasImages = getenv("UPDATE_GOLDEN") != nil
-            let environment = ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": hasImages ? "true" : "false"]
+            let environment = [
+                "HISTORY_STEP_SEC": "1", "EMBED_ENABLED": hasImages ? "true" : "false",
+                "RECALL_SAMPLE_SHARE": hasImages ? "0.5" : "0",
+            ]
             try await Deployment.run(environment: environment) { deployment in
                 try Self.play(deployment, eventsPerSecond: 10)
                 let key = try Self.prepare(deployment)
@@ -131,6 +134,15 @@ extension PipelineTests {
             .timeLimit(.minutes(15))) func whatIsAwayIsSaidAndHeals() async throws
         {
             try await Self.takeAway("short", seconds: 800)
+        }
+
+        /// Stream job and indexer, as processes of their own: the first screen has all figures there, too, and names the one that
+        /// is dead.
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .timeLimit(.minutes(15))) func aStageThatIsDeadIsNamed() async throws
+        {
+            try await Self.takeAway("stream,index", seconds: 800)
         }
 
         /// Broker, database, models and shared cache, as processes of their own.

@@ -3,7 +3,8 @@
 Usage: page_away.py PROGRAM short|long|PART[,PART...]
 
 The page must say what is away, since when and what still works; what it says still works is done meanwhile. `short` is one process
-whose source, database and server go; `long` is a process for each role besides, whose broker, database, models and shared cache go.
+whose source, database and server go; `long` is a process for each role besides, whose broker, stream job, indexer, database, models
+and shared cache go. The first screen has the same figures in both.
 """
 
 import os
@@ -15,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from alert_platform import Platform, free_port  # noqa: E402
-from page_browser import Browser  # noqa: E402
+from page_browser import FILLED, Browser  # noqa: E402
 
 LIMIT_SECONDS = 180
 BANNER = """
@@ -33,6 +34,13 @@ def banner(name, *texts):
     return BANNER + f"""
         const causes = [...banner.querySelectorAll('strong')].map((one) => one.textContent);
         return said !== '' && causes.length === 1 && causes[0] === {name!r} && {SINCE}{words}"""
+
+
+def standing(stage):
+    """The stage that takes nothing is named, with what waits for it."""
+    return BANNER + f"""
+        return /^(Late|Stale)/.test(headline) && /{stage} stands still: [\\d,]+ wait for it/.test(headline)
+            && [...document.querySelectorAll('.node.is-delay h2')].map((one) => one.textContent).join() === {stage!r}"""
 
 
 def posting(path, query):
@@ -78,7 +86,7 @@ def together(platform):
     def start():
         platform.start("up", "--url", platform.stream_url)
 
-    platform.environment["FRESH_LATE_SEC"] = "1"
+    platform.environment.update({"FRESH_LATE_SEC": "1", "HISTORY_STEP_SEC": "1"})
     simulate()
     start()
     return {
@@ -98,7 +106,7 @@ def together(platform):
 def apart(platform):
     """Parts that are processes of their own."""
     redis = platform.ports["redis"] = free_port()
-    platform.environment["REDIS_URL"] = f"redis://127.0.0.1:{redis}"
+    platform.environment.update({"REDIS_URL": f"redis://127.0.0.1:{redis}", "HISTORY_STEP_SEC": "1"})
 
     def start_redis():
         platform.start("redis", command=[
@@ -117,6 +125,12 @@ def apart(platform):
         "broker": Part(
             lambda: platform.kill("broker"), banner("broker", "Search, answers and traces work"), posting("/search", "river"),
             lambda: platform.start("broker")),
+        "stream": Part(
+            lambda: platform.kill("stream"), standing("Lake"), posting("/search", "river"), lambda: platform.start("stream")),
+        # Stopped and not killed: the database of all roles is its child.
+        "index": Part(
+            lambda: platform.signal("index", signal.SIGSTOP), standing("Index"), posting("/search", "bridge"),
+            lambda: platform.signal("index", signal.SIGCONT)),
         "database-apart": Database(platform, awaits_memory=True),
         "embedder": Part(
             model("embeds", "fails"), banner("embedding", "Searches use words alone"), posting("/search", "bridge"),
@@ -131,7 +145,8 @@ def apart(platform):
 SCENES = {
     "short": [(together, ["source", "database", "server"])],
     "long": [
-        (together, ["source", "database", "server"]), (apart, ["broker", "database-apart", "embedder", "model", "cache"]),
+        (together, ["source", "database", "server"]),
+        (apart, ["broker", "stream", "index", "database-apart", "embedder", "model", "cache"]),
     ],
 }
 
@@ -157,6 +172,7 @@ def run_scene(program, make, names):
         with Browser(f"http://127.0.0.1:{platform.ports['api']}") as browser:
             browser.first_screen()
             see(browser, "all is well", WELL)
+            see(browser, "the first screen has all figures", FILLED)
             for name in names:
                 part = parts[name]
                 part.take()

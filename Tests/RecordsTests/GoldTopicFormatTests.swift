@@ -60,10 +60,10 @@ import Testing
         for timestamp in [nil, 1_700_000_000_000] as [Int64?] {
             let written = GoldTopic.Place(
                 generation: 2, topicPartition: TopicPartition(topic: "a.b", partition: 7), offset: 11,
-                timestampMilliseconds: timestamp)
+                timestampMilliseconds: timestamp, receivedMilliseconds: timestamp.map { $0 - 5 })
             var headers: [String: String] = [:]
             written.write(.document, text: { headers[$0] = $1 }, number: { headers[$0] = "\($1)" })
-            #expect(headers.count == GoldTopic.Place.headersMax - (timestamp == nil ? 1 : 0))
+            #expect(headers.count == GoldTopic.Place.headersMax - (timestamp == nil ? 2 : 0))
             #expect(headers.removeValue(forKey: GoldTopic.kindHeader) == "document")
             #expect(try place(headers) == written)
             for (name, value) in [

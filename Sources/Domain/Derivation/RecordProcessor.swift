@@ -20,6 +20,7 @@ package struct GoldEntry: Sendable {
     package let generationIndex: Int
     package let sourceOffset: Int64
     package let sourceTimestampMilliseconds: Int64
+    package let receivedMilliseconds: Int64?
     /// Bytes of the document's id in ``RecordProcessor/goldIDs``; none where the line is about no document.
     package let documentID: Range<Int>
     /// Bytes of the line, without line feed, in the generation's Gold text.
@@ -307,10 +308,9 @@ package struct RecordProcessor: ~Copyable {
 
     private mutating func derive(_ index: Int, _ record: borrowing SourceRecord, embedsValue: Bool) throws {
         let start = generations[index].lines.gold.count
-        let (offset, timestamp) = (record.offset, record.brokerMilliseconds)
+        let (offset, timestamp, received) = (record.offset, record.brokerMilliseconds, record.receivedMilliseconds)
         // Out of self for the time of the call, so that the closure may fill them; the storage is kept.
-        var entries: [GoldEntry] = []
-        var ids: [UInt8] = []
+        var (entries, ids): ([GoldEntry], [UInt8]) = ([], [])
         swap(&entries, &gold)
         swap(&ids, &goldIDs)
         defer {
@@ -321,12 +321,12 @@ package struct RecordProcessor: ~Copyable {
             try generations[index].apply(
                 record, fields: EventFields(fields), bronzeSHA256: digest, embedsValue: embedsValue, hasher: &hasher
             ) { documentID, line in
-                let idStart = ids.count
+                let id = ids.count
                 ids.append(contentsOf: documentID)
                 entries.append(
                     GoldEntry(
                         generationIndex: index, sourceOffset: offset, sourceTimestampMilliseconds: timestamp,
-                        documentID: idStart..<ids.count, line: start..<start + line.count))
+                        receivedMilliseconds: received, documentID: id..<ids.count, line: start..<start + line.count))
             }
         }
     }

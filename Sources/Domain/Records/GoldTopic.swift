@@ -21,6 +21,8 @@ package enum GoldTopic {
     package static let sourceOffsetHeader = "source_offset"
     /// Broker time of the source record in milliseconds, for freshness.
     package static let sourceTimestampHeader = "source_timestamp_ms"
+    /// When the platform had the source record, as its header ``IngestTimeHeader`` says.
+    package static let receivedHeader = "received_ms"
     /// The key of commit markers.
     package static let commitKey = "commit"
     /// The key of refusal notices.
@@ -53,17 +55,21 @@ package enum GoldTopic {
         package var offset: Int64
         /// Broker time of the Bronze record in milliseconds since 1970; nil where unknown.
         package var timestampMilliseconds: Int64?
+        /// When the platform had the Bronze record, in milliseconds since 1970; nil where unknown.
+        package var receivedMilliseconds: Int64?
 
         /// Headers of a document at most, the kind's among them.
-        package static let headersMax = 6
+        package static let headersMax = 7
 
         package init(
-            generation: Int64, topicPartition: TopicPartition, offset: Int64, timestampMilliseconds: Int64? = nil
+            generation: Int64, topicPartition: TopicPartition, offset: Int64, timestampMilliseconds: Int64? = nil,
+            receivedMilliseconds: Int64? = nil
         ) {
             self.generation = generation
             self.topicPartition = topicPartition
             self.offset = offset
             self.timestampMilliseconds = timestampMilliseconds
+            self.receivedMilliseconds = receivedMilliseconds
         }
 
         /// Reads the headers of a document or of a notice in its place.
@@ -85,11 +91,13 @@ package enum GoldTopic {
                 throw GoldLine.fault(sourcePartitionHeader, "is out of range")
             }
             let timestamp = header(sourceTimestampHeader).flatMap { DecimalText.integer($0) }
+            let received = header(receivedHeader).flatMap { DecimalText.integer($0) }
             self.init(
                 generation: try number(generationHeader),
                 topicPartition: TopicPartition(topic: topic, partition: partition),
                 offset: try number(sourceOffsetHeader),
-                timestampMilliseconds: timestamp.map { SourceRecord.brokerMilliseconds($0) })
+                timestampMilliseconds: timestamp.map { SourceRecord.brokerMilliseconds($0) },
+                receivedMilliseconds: received.map { SourceRecord.brokerMilliseconds($0) })
         }
 
         /// Writes the headers of a document or of a notice in its place, ``headersMax`` at most.
@@ -102,6 +110,7 @@ package enum GoldTopic {
             number(sourcePartitionHeader, Int64(topicPartition.partition))
             number(sourceOffsetHeader, offset)
             if let timestampMilliseconds { number(sourceTimestampHeader, timestampMilliseconds) }
+            if let receivedMilliseconds { number(receivedHeader, receivedMilliseconds) }
         }
     }
 }

@@ -14,6 +14,14 @@ package enum RepeatMark {
     static let headerBytes = Array(header.utf8)
 }
 
+/// The header that says when the platform had a record, by the clock of the process that took it: decimal milliseconds since
+/// 1970. Anybody can send it: it only tells how long the record was on its way.
+package enum IngestTimeHeader {
+    /// The header's name.
+    package static let header = "ingest_time_ms"
+    static let headerBytes = Array(header.utf8)
+}
+
 /// The header that holds the id which a connector gave to an event, for events that have none of their own.
 ///
 /// The same event sent again has the same id, so that the duplicate window finds the copy. Anybody can send the header:

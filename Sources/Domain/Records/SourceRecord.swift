@@ -15,13 +15,15 @@ package struct SourceRecord {
     package let mayRepeat: Bool
     /// The id that a connector gave to the event, UTF-8; empty where it gave none. See ``EventIDHeader``.
     package let eventID: [UInt8]
+    /// When the platform had the record, in milliseconds since 1970, as ``IngestTimeHeader`` says; nil where nothing does.
+    package let receivedMilliseconds: Int64?
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
         headers: UnsafeRawBufferPointer? = nil, origin: RedriveOrigin? = nil, mayRepeat: Bool = false,
-        eventID: [UInt8] = [], value: UnsafeRawBufferPointer?
+        eventID: [UInt8] = [], receivedMilliseconds: Int64? = nil, value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -32,6 +34,7 @@ package struct SourceRecord {
         self.origin = origin
         self.mayRepeat = mayRepeat
         self.eventID = eventID
+        self.receivedMilliseconds = receivedMilliseconds
         self.value = value
     }
 }

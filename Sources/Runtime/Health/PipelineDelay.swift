@@ -4,51 +4,54 @@ package struct PipelineDelay: Sendable, Equatable {
     package enum Kind: String, Sendable, CaseIterable {
         /// The index is behind, and most events wait for this stage.
         case waiting
+        /// The same, and this stage has taken none of them for some seconds: it may not run at all.
+        case standing
         /// Nothing new arrives.
         case source
-        /// Nothing waits to speak of, and this stage's work takes longest.
+        /// Nothing waits to speak of, and events spend most of their time in front of this stage.
         case slowest
     }
 
-    /// The stage's name.
-    package var stage: String
+    /// The stage.
+    package var stage: PipelineStage.Name
     /// Why.
     package var kind: Kind
     /// Events that wait for it; nil where that is not known.
     package var events: Int64?
-    /// The 95th percentile of its work over the last seconds, in seconds; nil where nothing passed.
-    package var seconds: Double?
+    /// The 95th percentile of the time that events spent between the stage before and this one; nil where nothing passed.
+    package var milliseconds: Double?
 
     /// - Parameters:
-    ///   - stages: in their order; the last one's figures are of the whole way.
+    ///   - stages: in their order.
     ///   - freshness: of the index.
     /// - Returns: nil where nothing passed, or nobody knows.
     package init?(stages: [PipelineStage], freshness: Freshness) {
         guard freshness.state != .unknown, let first = stages.first, let last = stages.last, stages.count > 1 else {
             return nil
         }
-        let steps = stages.dropLast()
-        func seconds(_ stage: PipelineStage) -> Double? { stage.latency?.quantile(0.95) }
         if freshness.state != .fresh {
             guard freshness.eventsBehind ?? 0 > 0 else {
                 self.init(stage: first.name, kind: .source)
                 return
             }
-            let fullest = steps.max { ($0.lag ?? 0) < ($1.lag ?? 0) }
-            // The counts of the steps may be of other moments than the sum.
+            // What the last one lacks is the sum of what waits for the others.
+            let fullest = stages.dropLast().max { ($0.lag ?? 0) < ($1.lag ?? 0) }
             let stage = fullest.flatMap { $0.lag ?? 0 > 0 ? $0 : nil } ?? last
-            self.init(stage: stage.name, kind: .waiting, events: stage.lag, seconds: seconds(stage))
+            self.init(
+                stage: stage.name, kind: stage.ratePerSecond == 0 ? .standing : .waiting, events: stage.lag,
+                milliseconds: stage.dwell?.p95)
             return
         }
-        let timed = steps.compactMap { stage in seconds(stage).map { (stage, $0) } }
+        let timed = stages.compactMap { stage in stage.dwell.map { (stage, $0.p95) } }
         guard let slowest = timed.max(by: { $0.1 < $1.1 }) else { return nil }
-        self.init(stage: slowest.0.name, kind: .slowest, events: slowest.0.lag, seconds: slowest.1)
+        self.init(
+            stage: slowest.0.name, kind: .slowest, events: slowest.0.lag, milliseconds: slowest.1)
     }
 
-    private init(stage: String, kind: Kind, events: Int64? = nil, seconds: Double? = nil) {
+    private init(stage: PipelineStage.Name, kind: Kind, events: Int64? = nil, milliseconds: Double? = nil) {
         self.stage = stage
         self.kind = kind
         self.events = events
-        self.seconds = seconds
+        self.milliseconds = milliseconds
     }
 }

@@ -4,6 +4,8 @@ import Synchronization
 package final class SourcesFreshness: Sendable {
     /// When the index counts as late, stale or unknown; the same for all sources.
     package let limits: FreshnessLimits
+    /// What passes the stages on the way to the index.
+    package let flow = PipelineFlow()
     private let boards: Mutex<[(source: String, board: FreshnessBoard)]>
 
     /// - Parameter boards: that are there from the start.
@@ -27,6 +29,7 @@ package final class SourcesFreshness: Sendable {
     /// Takes a source away that is not declared any more.
     package func forget(_ source: String) {
         boards.withLock { $0.removeAll { $0.source == source } }
+        flow.forget(source)
     }
 
     /// Each source's, in the order of their appearance.

@@ -294,27 +294,36 @@ enum ReplySchemas {
     static let live = Schema.object([.init("live", .bool()), .init("uptime_sec", .integer())]).named("LiveReply")
 
     static let stage = Schema.object([
-        .init("name", .string(), "Of the chain event → received → broker → committed → embedded → searchable."),
-        .init("count", .integer().orNull, "Events since the process started; null where not known here."),
-        .init("rate_per_sec", .number().orNull, "Over the last seconds."),
-        .init("lag", .integer().orNull, "Events that wait for this stage."),
         .init(
-            "latency_ms",
-            Schema.object([
-                .init("p50", .number()), .init("p95", .number()), .init("p99", .number()),
-            ]).orNull, "Of the work of this stage, over the last seconds; null where nothing passed."),
+            "name", .choice(PipelineStage.Name.allCases.map(\.rawValue)),
+            "Of the chain event → received → broker → committed → indexed → searchable."),
+        .init(
+            "count", .integer().orNull,
+            "Events since this process began to look, and documents of the last stage; null where that is not known."),
+        .init("rate_per_sec", .number().orNull, "Over the last seconds."),
+        .init(
+            "lag", .integer().orNull, "Events that wait for this stage; of the last one, all that are not searchable."),
+        .init(
+            "dwell_ms", dwellTimes.orNull,
+            "How long events were between the stage before and this one, of documents that became searchable in the last minute; null "
+                + "where none did, or where nobody noted when."),
         .init("last_event", .time().orNull, "When the last event passed."),
     ]).named("Stage")
+
+    private static let dwellTimes = Schema.object([
+        .init("p50", .number()), .init("p95", .number()), .init("p99", .number()),
+    ])
 
     static let delay = Schema.object(
         [
             .init("stage", .string(), "Its name in `stages`."),
             .init(
                 "kind", .choice(PipelineDelay.Kind.allCases.map(\.rawValue)),
-                "waiting: the index is behind, and most events wait for this stage; source: nothing new arrives; slowest: nothing "
-                    + "waits, and this stage takes longest."),
+                "waiting: the index is behind, and most events wait for this stage; standing: the same, and it has taken none for some "
+                    + "seconds; source: nothing new arrives; slowest: nothing waits, and events are longest in front of this stage."
+            ),
             .init("events", .integer().orNull, "How many wait for it."),
-            .init("p95_ms", .number().orNull, "Of its work."),
+            .init("p95_ms", .number().orNull, "Of its `dwell_ms`."),
         ]
     ).orNull
 
@@ -322,7 +331,9 @@ enum ReplySchemas {
         .init("name", .string(), "The source's declared name."),
         .init("connector", .string(), "The word of its connector, such as `sse`, `files` or `none`."),
         .init("phase", .string().orNull, "What its connector does; null where that runs in another process."),
-        .init("last_event", .time().orNull, "When its connector last took an event."),
+        .init(
+            "last_event", .time().orNull,
+            "When its connector last took an event; where that runs elsewhere, when its topic last grew."),
         .init(
             "position", .integer().orNull,
             "Up to which of its events the broker has acknowledged them, as the connector counts; null where that runs elsewhere."
@@ -367,6 +378,10 @@ enum ReplySchemas {
             .init("index_version", .integer().orNull),
         ] + freshness + [
             .init("stages", .array(of: stage)),
+            .init(
+                "way_ms", dwellTimes.orNull,
+                "The whole way of the same documents, from the event or from the first step that is known to being searchable."
+            ),
             .init("delay", delay, "The stage that holds events up most; null where nothing passes or nobody knows."),
             .init("sources", .array(of: source)),
         ]

@@ -62,8 +62,8 @@ package struct SearchAPIDependencies: Sendable {
     package var freshness: @Sendable (TenantID?) -> Freshness = { _ in .notLookedAt }
     /// Milliseconds since 1970, from which relative times of questions are reckoned.
     package var clock: @Sendable () -> Int64 = SystemClock.epochMilliseconds
-    /// The stages of the pipeline, in their order; empty in a process that does not know.
-    package var stages: @Sendable () -> [PipelineStage] = { [] }
+    /// What passes the stages of the pipeline.
+    package var flow = PipelineFlow()
     /// Each declared source of a tenant, or of all where none is named, as far as this process knows it.
     package var sources: @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.

@@ -1,6 +1,7 @@
 package import Bytes
 package import Kafka
 import KafkaAccess
+import Records
 package import Settings
 
 /// Everything that one producer needs to know. Times in milliseconds.
@@ -82,7 +83,7 @@ package enum RecordHeaders {
     /// The source's id as of this event.
     package static let sseID = "sse_id"
     /// When this platform received the event: decimal milliseconds since 1970.
-    package static let ingestTime = "ingest_time_ms"
+    package static let ingestTime = IngestTimeHeader.header
     /// This event's number in the order of arrival: decimal.
     package static let position = "position"
     /// Up to where everything was acknowledged when this record was sent: the number, a blank, the source's id.

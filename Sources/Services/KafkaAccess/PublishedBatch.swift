@@ -31,8 +31,6 @@ package struct PublishedBatch: Sendable {
 
     /// More are refused.
     package static let recordsMax = 1 << 20
-    /// The header that says when this platform received a record: decimal milliseconds since 1970.
-    static let arrivalHeader = "ingest_time_ms"
 
     /// - Parameters:
     ///   - bytes: where the records' values lie.

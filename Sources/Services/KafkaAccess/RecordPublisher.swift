@@ -227,7 +227,7 @@ private final class PublishingCore: Sendable {
             try client.send(
                 topic: topic, key: key, value: value, headerCount: hasID ? 3 : 1, token: token
             ) { headers in
-                headers.add(PublishedBatch.arrivalHeader, decimal: arrivalMilliseconds)
+                headers.add(IngestTimeHeader.header, decimal: arrivalMilliseconds)
                 guard hasID else { return }
                 record.eventID.withUnsafeBytes { headers.add(EventIDHeader.header, $0) }
                 // The sender may repeat it much later.

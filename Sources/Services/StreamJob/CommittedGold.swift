@@ -1,3 +1,4 @@
+import Derivation
 import Lake
 import Records
 import Telemetry
@@ -79,5 +80,14 @@ struct CommittedGold {
                 try publisher.publish(GoldPublisher.Document(place: place, id: id, line: bytes))
             }
         }
+    }
+}
+
+extension GoldTopic.Place {
+    /// Of a line that was made just now.
+    init(_ entry: GoldEntry, of source: TopicPartition, generation: Int64) {
+        self.init(
+            generation: generation, topicPartition: source, offset: entry.sourceOffset,
+            timestampMilliseconds: entry.sourceTimestampMilliseconds, receivedMilliseconds: entry.receivedMilliseconds)
     }
 }

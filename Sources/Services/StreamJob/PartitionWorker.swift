@@ -214,7 +214,7 @@ final class PartitionWorker {
                     topic: source.topic, partition: source.partition, offset: offset,
                     timestampMilliseconds: record.timestampMilliseconds,
                     key: record.key, headers: json, origin: headers.origin, mayRepeat: headers.mayRepeat,
-                    eventID: headers.eventID, value: value))
+                    eventID: headers.eventID, receivedMilliseconds: headers.receivedMilliseconds, value: value))
         }
         batchNext = offset + 1
         batchTimeMax = place.time
@@ -317,8 +317,7 @@ final class PartitionWorker {
             for entry in processor.gold {
                 try processor.generations[entry.generationIndex].lines.gold.withUnsafeBytes { text in
                     let place = GoldTopic.Place(
-                        generation: processor.generations[entry.generationIndex].number, topicPartition: source,
-                        offset: entry.sourceOffset, timestampMilliseconds: entry.sourceTimestampMilliseconds)
+                        entry, of: source, generation: processor.generations[entry.generationIndex].number)
                     try publisher.publish(
                         GoldPublisher.Document(
                             place: place, id: UnsafeRawBufferPointer(rebasing: ids[entry.documentID]),

@@ -21,7 +21,7 @@ struct ServeCommand: Command {
         declarations.register(in: health)
         platform.registerSourceRequests(in: health)
         let api = try platform.apiService(
-            declarations, health: health, freshness: board, pipeline: { _ in nil }, stages: { board.servingStages },
+            declarations, health: health, freshness: board, pipeline: { _ in nil },
             sources: { tenant in
                 board.statuses(
                     of: declarations.current, tenant: tenant, wishes: { platform.sourceRequests.wishes(of: $0) })

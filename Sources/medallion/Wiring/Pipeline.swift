@@ -68,7 +68,7 @@ struct Pipeline {
         services.append(
             try platform.apiService(
                 declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },
-                stages: { monitor.stages }, sources: { monitor.sources(of: $0) }))
+                sources: { monitor.sources(of: $0) }))
         services.append(jobs)
         services.append(platform.suppressionLogging(faults))
         services.append(monitor)

@@ -11,7 +11,7 @@ import StreamJob
 import Synchronization
 import Telemetry
 
-/// Watches the whole pipeline: its stages, and the line that `up` shows. Reads counters every two seconds.
+/// Watches the connectors of this process, and makes the line that `up` shows. Reads counters every two seconds.
 final class PipelineMonitor: Service {
     let name = "monitor"
     /// Between two looks.
@@ -30,7 +30,6 @@ final class PipelineMonitor: Service {
     private struct State {
         /// By the source's name.
         var connectors: [String: ConnectorService] = [:]
-        var stages: [PipelineStage] = []
     }
 
     init(
@@ -54,11 +53,6 @@ final class PipelineMonitor: Service {
         state.withLock { $0.connectors[source] = nil }
     }
 
-    /// When the last event of any source came, milliseconds since 1970.
-    private var receivedAtMilliseconds: Int64? {
-        state.withLock { $0.connectors.values.compactMap(\.status.lastEventArrivalMilliseconds).max() }
-    }
-
     /// For the API: where a tenant's events come from; nil for a tenant without sources.
     ///
     /// - Parameter tenant: nil for all.
@@ -80,19 +74,12 @@ final class PipelineMonitor: Service {
             connector: { connectors[$0]?.status })
     }
 
-    /// The stages, as of the last look.
-    var stages: [PipelineStage] { state.withLock { $0.stages } }
-
     func run(stop: StopSignal) async throws {
         let logger = platform.context.logger
         let figures = Figures(platform.context.metrics)
         var last = figures.sample()
         var looks = 0
-        var window = StageWindow(platform.context.metrics)
         while await !stop.pause(milliseconds: Self.intervalMilliseconds) {
-            let behind = freshness.current.eventsBehind
-            let stages = window.look(receivedAt: receivedAtMilliseconds, eventsBehind: behind)
-            state.withLock { $0.stages = stages }
             looks += 1
             if platform.context.isTerminal {
                 let now = figures.sample()

@@ -33,15 +33,6 @@ extension Platform {
 }
 
 extension SourcesFreshness {
-    /// What a process knows of the stages that runs none of them but the last.
-    var servingStages: [PipelineStage] {
-        let now = current
-        return [
-            PipelineStage(
-                name: "searchable", lag: now.eventsBehind, lastEventMilliseconds: now.indexedAtMilliseconds)
-        ]
-    }
-
     /// How fresh the index is for a tenant's sources; nil: for all.
     func current(of tenant: TenantID?, _ declared: DeclaredSources) -> Freshness {
         guard let tenant else { return current }
@@ -64,7 +55,8 @@ extension SourcesFreshness {
             let status = connector(source.name.text)
             var result = SourceStatus(
                 name: source.name.text, connector: source.connector.kind.rawValue, phase: status?.phase.rawValue,
-                lastEventMilliseconds: status?.lastEventArrivalMilliseconds,
+                lastEventMilliseconds: status?.lastEventArrivalMilliseconds
+                    ?? flow.movedAtMilliseconds(source.name.text),
                 freshness: known[source.name.text] ?? .notLookedAt)
             result.position = status?.acknowledgedPosition
             (result.lastError, result.lastErrorMilliseconds) = (status?.lastError, status?.lastErrorMilliseconds)

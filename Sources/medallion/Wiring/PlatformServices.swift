@@ -32,7 +32,6 @@ extension Platform {
     func apiService(
         _ declarations: Declarations, health: HealthRegistry, freshness: SourcesFreshness,
         pipeline: @escaping @Sendable (TenantID?) -> PipelineStatus?,
-        stages: @escaping @Sendable () -> [PipelineStage] = { [] },
         sources: @escaping @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     ) throws -> any Service {
         // Wrong files end the start before anything runs.
@@ -106,10 +105,10 @@ extension Platform {
                 by: settings, metrics: context.metrics, logger: context.logger.scoped("cache"))
             dependencies.models = try LanguageModels.named(
                 by: settings, metrics: context.metrics, logger: context.logger.scoped("model"))
-            dependencies.stages = stages
+            dependencies.flow = freshness.flow
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }
-            dependencies.events = eventHub(configuration, declarations)
+            dependencies.events = eventHub(configuration, declarations, freshness.flow)
             (dependencies.control, dependencies.golden) = (OperatorControl(self), DatabaseGoldenShelf(configuration))
             dependencies.suppressions = suppressionDesk(configuration)
             dependencies.intake = intakeDesk(configuration, declarations)
@@ -186,7 +185,9 @@ extension Platform {
     }
 
     /// Follows the Gold topics for `/stream`.
-    private func eventHub(_ database: PostgresConfiguration, _ declarations: Declarations) -> EventHub {
+    private func eventHub(
+        _ database: PostgresConfiguration, _ declarations: Declarations, _ flow: PipelineFlow
+    ) -> EventHub {
         let shared = SharedStore(database)
         let suppressed = SuppressionWatch(database)
         let logger = context.logger.scoped("stream-api")
@@ -202,10 +203,11 @@ extension Platform {
                 }),
             sources: declarations.current.shown,
             indexed: {
-                let (generation, offsets) = try shared.run { try $0.reached(timeoutMilliseconds: 2_000) }
+                let reached = try shared.run { try $0.reached(timeoutMilliseconds: 2_000) }
                 return IndexedUpTo(
-                    generation: generation, offsets: OffsetVector(offsets), suppressed: try suppressed.current())
-            }, metrics: context.metrics, logger: logger)
+                    generation: reached.generation, offsets: OffsetVector(reached.nextOffsets),
+                    suppressed: try suppressed.current(), indexedAtMilliseconds: reached.indexedAtMilliseconds)
+            }, metrics: context.metrics, logger: logger, flow: flow)
         declarations.follow { hub.follow($0.shown) }
         return hub
     }

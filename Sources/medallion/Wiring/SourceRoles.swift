@@ -227,7 +227,9 @@ struct SourceRoles: Sendable {
                     probe = known
                     return known
                 }
-                return try known.look()
+                let look = try known.look()
+                boards.flow.note(look, of: item.name, topic: item.value)
+                return look
             }
         }
     }

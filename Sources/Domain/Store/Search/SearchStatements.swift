@@ -99,18 +99,29 @@ struct ReadIndexStatus: PostgresStatement {
 struct ReadReached: PostgresStatement {
     static let name = "read_reached"
     static let sql = """
-        SELECT a.generation, c.topic, c.partition, c.next_offset
+        SELECT a.generation, c.topic, c.partition, c.next_offset, l.indexed_at
         FROM active_generation a
+        LEFT JOIN live_progress l ON l.generation = a.generation
         LEFT JOIN index_checkpoints c ON c.generation = a.generation
         """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
-    static func decode(
-        _ row: borrowing PostgresRow
-    ) throws(PostgresError) -> (generation: Int64, place: TopicPartition?, nextOffset: Int64) {
+    struct Row {
+        let generation: Int64
+        /// Nil in the one row without any.
+        let place: TopicPartition?
+        let nextOffset: Int64
+        let indexedAtMilliseconds: Int64?
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         let generation = try row.int64(0)
-        guard let topic = try row.textOrNil(1) else { return (generation, nil, 0) }
-        return (generation, TopicPartition(topic: topic, partition: try row.int32(2)), try row.int64(3))
+        let indexedAt = try row.timestampMillisecondsOrNil(4)
+        guard let topic = try row.textOrNil(1) else {
+            return Row(generation: generation, place: nil, nextOffset: 0, indexedAtMilliseconds: indexedAt)
+        }
+        return Row(
+            generation: generation, place: TopicPartition(topic: topic, partition: try row.int32(2)),
+            nextOffset: try row.int64(3), indexedAtMilliseconds: indexedAt)
     }
 }
 

@@ -271,17 +271,20 @@ package final class SearchStore: RetrievalStore {
         try connection.get(timeoutMilliseconds: timeoutMilliseconds).backendProcessID
     }
 
-    /// The active generation and the next source offsets that its index has reached, of all sources' topics.
+    /// The active generation, the next source offsets that its index has reached, of all sources' topics, and when the last
+    /// transaction of the indexer began, in milliseconds since 1970.
     package func reached(
         timeoutMilliseconds: Int
-    ) throws -> (generation: Int64, nextOffsets: [TopicPartition: Int64]) {
+    ) throws -> (generation: Int64, nextOffsets: [TopicPartition: Int64], indexedAtMilliseconds: Int64?) {
         let rows = try connection.run(ReadReached(), timeoutMilliseconds: timeoutMilliseconds)
-        guard let generation = rows.first?.generation else {
+        guard let first = rows.first else {
             throw IndexError(.schema, "there is no active generation", hint: "run `medallion migrate`")
         }
         var offsets: [TopicPartition: Int64] = [:]
-        for case (_, let place?, let next) in rows { offsets[place] = next }
-        return (generation, offsets)
+        for row in rows {
+            if let place = row.place { offsets[place] = row.nextOffset }
+        }
+        return (first.generation, offsets, first.indexedAtMilliseconds)
     }
 
     /// See ``RetrievalStore``.

@@ -6,7 +6,8 @@ import Telemetry
 
 /// The main figures of the last hour, so that the page shows what happened before it was opened.
 ///
-/// Bounded: 360 points of 15 numbers. Each is made of two looks at the metrics that are kept anyway, so nothing is counted twice.
+/// Bounded: 360 points of 15 numbers. Each is made of two looks at what is counted anyway, so nothing is counted twice: at the
+/// metrics of this process, and at what it sees pass the stages, wherever they run.
 final class MetricsHistory: Sendable {
     /// A line of the history, with its unit.
     enum Series: String, CaseIterable {
@@ -49,17 +50,40 @@ final class MetricsHistory: Sendable {
 
     let stepMilliseconds: Int
     private let registry: MetricsRegistry
+    private let flow: PipelineFlow
     private let freshness: @Sendable () -> Freshness
     private let state = Mutex(State())
 
     private struct State {
         var last: Look?
         var points: [Point] = []
+        /// Replies that a cache was looked at for, and how many of them it gave, in the last steps that had any.
+        var replies: [(hits: Double, all: Double)] = []
+
+        /// The share of hits among a step's replies, and among earlier ones where these are few.
+        mutating func share(with step: (hits: Double, all: Double)) -> Double {
+            replies.append(step)
+            if replies.count > MetricsHistory.repliesStepsMax { replies.removeFirst() }
+            var (hits, all) = (0.0, 0.0)
+            for one in replies.reversed() where all < MetricsHistory.repliesMin {
+                hits += one.hits
+                all += one.all
+            }
+            return hits / all
+        }
     }
 
+    /// A share of fewer replies says little: those of earlier steps are taken in, of so many steps at most.
+    private static let repliesMin = 10.0
+    private static let repliesStepsMax = 6
+
     /// - Parameter freshness: of the whole index; out of memory.
-    init(_ registry: MetricsRegistry, stepMilliseconds: Int, freshness: @escaping @Sendable () -> Freshness) {
+    init(
+        _ registry: MetricsRegistry, flow: PipelineFlow, stepMilliseconds: Int,
+        freshness: @escaping @Sendable () -> Freshness
+    ) {
         self.registry = registry
+        self.flow = flow
         self.stepMilliseconds = stepMilliseconds
         self.freshness = freshness
     }
@@ -79,12 +103,16 @@ final class MetricsHistory: Sendable {
     ///   - milliseconds: since 1970.
     ///   - nanoseconds: of a clock that never steps.
     func look(atMilliseconds milliseconds: Int64, nanoseconds: Int64) {
-        let (look, freshness) = (Look(registry, nanoseconds: nanoseconds), self.freshness())
+        let look = Look(registry, flow.counts, nanoseconds: nanoseconds)
+        let freshness = self.freshness()
         state.withLock { state in
             defer { state.last = look }
             guard let last = state.last, look.nanoseconds > last.nanoseconds else { return }
             var point = Point(atMilliseconds: milliseconds, state: freshness.state)
             point.values = look.figures(since: last)
+            let found = flow.fromBroker(sinceNanoseconds: last.nanoseconds)
+            (point.values[.freshnessP50], point.values[.freshnessP95]) = (found?.p50, found?.p95)
+            if let replies = look.replies(since: last) { point.values[.cacheHits] = state.share(with: replies) }
             point.values[.oldestWait] = freshness.waitMilliseconds.map { Double($0) }
             point.values[.eventsBehind] = freshness.eventsBehind.map { Double($0) }
             point.values[.memory] = registry.sum(of: "process_resident_memory_bytes")
@@ -97,29 +125,20 @@ final class MetricsHistory: Sendable {
 /// What the metrics had counted at one moment.
 private struct Look: Sendable {
     let nanoseconds: Int64
-    private let freshness: HistogramSnapshot?
     private let search: HistogramSnapshot?
     private let answer: HistogramSnapshot?
     private let recall: HistogramSnapshot?
-    private let received: Double?
-    private let committed: Double?
-    private let searchable: Double?
+    private let counts: PipelineFlow.Counts?
     private let hits: Double?
     private let misses: Double?
     private let processor: Double?
 
-    init(_ registry: MetricsRegistry, nanoseconds: Int64) {
+    init(_ registry: MetricsRegistry, _ counts: PipelineFlow.Counts?, nanoseconds: Int64) {
         self.nanoseconds = nanoseconds
-        freshness = registry.distribution(of: "medallion_index_freshness_seconds")
+        self.counts = counts
         search = registry.distribution(of: "medallion_api_request_seconds", labels: [("route", "/search")])
         answer = registry.distribution(of: "medallion_api_request_seconds", labels: [("route", "/answer")])
         recall = registry.distribution(of: "medallion_search_recall_at_10")
-        received = registry.sum(of: "medallion_producer_events_acknowledged_total")
-        committed = registry.sum(of: "medallion_stream_records_total")
-        // Where the indexer runs in another process, the stream sees what becomes searchable, once somebody follows it.
-        searchable =
-            registry.sum(of: "medallion_index_documents_total")
-            ?? registry.sum(of: "medallion_api_stream_events_total")
         func replies(_ family: String) -> Double? {
             // The others are looked at for the same requests.
             let counts = ["search", "answer"].compactMap { registry.sum(of: family, labels: [("cache", $0)]) }
@@ -133,8 +152,8 @@ private struct Look: Sendable {
     /// What there was between a look before and this one.
     func figures(since last: Look) -> [MetricsHistory.Series: Double] {
         let seconds = Double(nanoseconds - last.nanoseconds) / 1e9
-        func rate(_ count: KeyPath<Look, Double?>) -> Double? {
-            self[keyPath: count].map { max(0, $0 - (last[keyPath: count] ?? 0)) / seconds }
+        func rate(_ count: (Look) -> Double?) -> Double? {
+            count(self).map { max(0, $0 - (count(last) ?? 0)) / seconds }
         }
         func window(_ histogram: KeyPath<Look, HistogramSnapshot?>) -> HistogramSnapshot? {
             guard let now = self[keyPath: histogram] else { return nil }
@@ -143,22 +162,25 @@ private struct Look: Sendable {
         func milliseconds(_ histogram: HistogramSnapshot?, _ quantile: Double) -> Double? {
             histogram?.quantile(quantile).map { $0 * 1_000 }
         }
-        let (fresh, searches, answers) = (window(\.freshness), window(\.search), window(\.answer))
+        let (searches, answers) = (window(\.search), window(\.answer))
         var figures: [MetricsHistory.Series: Double] = [:]
-        figures[.freshnessP50] = milliseconds(fresh, 0.5)
-        figures[.freshnessP95] = milliseconds(fresh, 0.95)
-        figures[.received] = rate(\.received)
-        figures[.committed] = rate(\.committed)
-        figures[.searchable] = rate(\.searchable)
+        figures[.received] = rate { $0.counts.map { Double($0.received) } }
+        figures[.committed] = rate { $0.counts?.committed.map { Double($0) } }
+        figures[.searchable] = rate { $0.counts?.searchable.map { Double($0) } }
         figures[.searches] = searches.map { Double($0.count) / seconds }
         figures[.searchP50] = milliseconds(searches, 0.5)
         figures[.searchP95] = milliseconds(searches, 0.95)
         figures[.answerP95] = milliseconds(answers, 0.95)
         figures[.recall] = window(\.recall)?.mean
-        figures[.processor] = rate(\.processor)
-        if let served = rate(\.hits), let lost = rate(\.misses), served + lost > 0 {
-            figures[.cacheHits] = served / (served + lost)
-        }
+        figures[.processor] = rate { $0.processor }
         return figures
+    }
+
+    /// Replies that a cache was looked at for; nil where there were none.
+    func replies(since last: Look) -> (hits: Double, all: Double)? {
+        guard let hits, let misses else { return nil }
+        let served = max(0, hits - (last.hits ?? 0))
+        let all = served + max(0, misses - (last.misses ?? 0))
+        return all > 0 ? (served, all) : nil
     }
 }

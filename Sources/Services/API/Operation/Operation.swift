@@ -18,7 +18,7 @@ struct Operation: Sendable {
     let embedder: QueryEmbedder?
     let pipeline: @Sendable (TenantID?) -> PipelineStatus?
     let freshness: @Sendable (TenantID?) -> Freshness
-    let stages: @Sendable () -> [PipelineStage]
+    let flow: PipelineFlow
     let sources: @Sendable (TenantID?) -> [SourceStatus]
     let access: AccessGuard
     let history: MetricsHistory
@@ -40,7 +40,7 @@ struct Operation: Sendable {
         embedder = dependencies.embedder
         pipeline = dependencies.pipeline
         self.freshness = freshness
-        stages = dependencies.stages
+        flow = dependencies.flow
         sources = dependencies.sources
         self.stores = stores
         let arms = dependencies.arms?.shared
@@ -48,8 +48,8 @@ struct Operation: Sendable {
         self.access = access
         sharedCache = dependencies.secondCache
         history = MetricsHistory(
-            dependencies.metrics, stepMilliseconds: configuration.historyStepMilliseconds,
-            freshness: { freshness(nil) })
+            dependencies.metrics, flow: dependencies.flow,
+            stepMilliseconds: configuration.historyStepMilliseconds, freshness: { freshness(nil) })
     }
 
     func endpoints(in set: inout EndpointSet) {

@@ -3,7 +3,6 @@ import HTTPServer
 import Health
 import Records
 import Synchronization
-import Telemetry
 
 extension Operation {
     /// `GET /pipeline/status`: out of memory, so that it answers while everything else hangs. Sources and how fresh the index is
@@ -29,11 +28,13 @@ extension Operation {
         writer.freshness(freshness)
         writer.key("stages")
         writer.beginArray()
-        let stages = self.stages()
-        for stage in stages { writer.stage(stage) }
+        let reading = flow.reading
+        for stage in reading.stages { writer.stage(stage) }
         writer.endArray()
+        writer.key("way_ms")
+        writer.times(reading.way)
         writer.key("delay")
-        writer.delay(PipelineDelay(stages: stages, freshness: freshness))
+        writer.delay(PipelineDelay(stages: reading.stages, freshness: freshness))
         writer.key("sources")
         writer.beginArray()
         let isDetailed = access.maySeeDetails(request)
@@ -170,37 +171,38 @@ extension JSONWriter {
         guard let delay else { return null() }
         beginObject()
         key("stage")
-        string(delay.stage)
+        string(delay.stage.rawValue)
         key("kind")
         string(delay.kind.rawValue)
         key("events")
         optional(delay.events)
         key("p95_ms")
-        if let seconds = delay.seconds { double((seconds * 1e6).rounded() / 1e3) } else { null() }
+        if let milliseconds = delay.milliseconds { double(milliseconds) } else { null() }
+        endObject()
+    }
+
+    fileprivate mutating func times(_ times: DwellTimes?) {
+        guard let times else { return null() }
+        beginObject()
+        for (name, value) in [("p50", times.p50), ("p95", times.p95), ("p99", times.p99)] {
+            key(dynamic: name)
+            double(value)
+        }
         endObject()
     }
 
     fileprivate mutating func stage(_ stage: PipelineStage) {
         beginObject()
         key("name")
-        string(stage.name)
+        string(stage.name.rawValue)
         key("count")
         optional(stage.count)
         key("rate_per_sec")
         optional(stage.ratePerSecond.map { ($0 * 10).rounded() / 10 })
         key("lag")
         optional(stage.lag)
-        key("latency_ms")
-        if let latency = stage.latency, latency.count > 0 {
-            beginObject()
-            for (name, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
-                key(dynamic: name)
-                double(((latency.quantile(quantile) ?? 0) * 1e6).rounded() / 1e3)
-            }
-            endObject()
-        } else {
-            null()
-        }
+        key("dwell_ms")
+        times(stage.dwell)
         key("last_event")
         time(stage.lastEventMilliseconds)
         endObject()

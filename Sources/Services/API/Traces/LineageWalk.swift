@@ -211,7 +211,7 @@ struct LineageWalk {
     private func note(_ source: TopicPartition, _ offset: Int64, _ trace: inout Trace) {
         guard let own = trace.bronze.first(where: { $0.topic == source.topic && $0.offset == offset }) else { return }
         trace.times[.broker] = own.timestampMilliseconds
-        trace.times[.received] = own.headers.last { $0.name == TraceTimes.receivedHeader }?.value
+        trace.times[.received] = own.headers.last { $0.name == IngestTimeHeader.header }?.value
             .flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
         guard isLakeHere, let commit = try? reader.commitTime(source, offset: offset) else { return }
         trace.times.set(commit)
@@ -226,9 +226,6 @@ struct LineageWalk {
 }
 
 extension TraceTimes {
-    /// The producer's header with the time at which it had the event: decimal milliseconds since 1970.
-    static let receivedHeader = "ingest_time_ms"
-
     /// Takes over when the lake's commit was. What followed it cannot have come first:
     /// an entry of merged commits says no more than the minute.
     fileprivate mutating func set(_ commit: CommitTime) {

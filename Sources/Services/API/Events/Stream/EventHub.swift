@@ -1,3 +1,4 @@
+package import Health
 import Records
 package import ServiceLifecycle
 import Synchronization
@@ -30,13 +31,14 @@ package final class EventHub: Sendable {
     /// - Parameters:
     ///   - sources: shown at first; see ``follow(_:)``.
     ///   - indexed: asks the index; called on a lane, may block for a moment.
+    ///   - flow: told of what is committed and becomes searchable.
     ///   - heartbeatMilliseconds: between two comments to a client.
     ///   - logMilliseconds: between two looks whether the logs are still the same.
     ///   - catchUpIdleMilliseconds: how long readers for clients that catch up stay open unused.
     package init(
         topics: any EventTopics, sources: [StreamSource], indexed: @escaping @Sendable () throws -> IndexedUpTo,
-        metrics: MetricsRegistry, logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000,
-        catchUpIdleMilliseconds: Int = 30_000
+        metrics: MetricsRegistry, logger: Logger, flow: PipelineFlow = PipelineFlow(),
+        heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000, catchUpIdleMilliseconds: Int = 30_000
     ) {
         let pauses = Pauses(
             heartbeatMilliseconds: heartbeatMilliseconds, logMilliseconds: logMilliseconds,
@@ -46,8 +48,7 @@ package final class EventHub: Sendable {
         let make: @Sendable (TenantID, [StreamSource]) -> TenantEvents = { tenant, sources in
             TenantEvents(
                 topics: topics, tenant: tenant, sources: sources, indexed: indexed, metrics: metrics, logger: logger,
-                pauses: pauses,
-                executor: executor)
+                flow: flow, pauses: pauses, executor: executor)
         }
         self.make = make
         var first = State()

@@ -67,6 +67,9 @@ package struct TopicEvent: Sendable, Equatable {
     package var subject: SuppressionSubject?
     /// When the broker took the document, milliseconds since 1970; nil where it does not tell.
     package var publishedAtMilliseconds: Int64?
+    /// When the platform and the broker had its event, milliseconds since 1970; nil where the record does not tell.
+    package var receivedAtMilliseconds: Int64?
+    package var appendedAtMilliseconds: Int64?
 
     package init(
         generation: Int64, topicPartition: TopicPartition, offset: Int64, line: [UInt8], docID: String? = nil,
@@ -142,6 +145,8 @@ package protocol EventReader: AnyObject {
     var hasReachedEnd: Bool { get }
     /// Topic partitions with a gap of which no document tells yet where it ends.
     var openGaps: [Int32: TopicGap.Reason] { get }
+    /// Up to where the source's topic partitions are committed, by what was read.
+    var committed: OffsetVector { get }
 }
 
 /// The Gold topics of sources.
@@ -159,6 +164,10 @@ package protocol EventTopics: Sendable {
     func openSources(
         _ sources: [StreamSource], isStopped: @escaping @Sendable () -> Bool
     ) throws -> (any SourceReader)?
+}
+
+extension EventReader {
+    package var committed: OffsetVector { OffsetVector() }
 }
 
 extension EventTopics {
@@ -185,10 +194,16 @@ package struct IndexedUpTo: Sendable, Equatable {
     package var offsets: OffsetVector
     /// What is suppressed, by tenant.
     package var suppressed: [TenantID: SuppressionSet]
+    /// When the last transaction of the indexer began, milliseconds since 1970; nil where that is not known.
+    package var indexedAtMilliseconds: Int64?
 
-    package init(generation: Int64, offsets: OffsetVector, suppressed: [TenantID: SuppressionSet] = [:]) {
+    package init(
+        generation: Int64, offsets: OffsetVector, suppressed: [TenantID: SuppressionSet] = [:],
+        indexedAtMilliseconds: Int64? = nil
+    ) {
         self.generation = generation
         self.offsets = offsets
         self.suppressed = suppressed
+        self.indexedAtMilliseconds = indexedAtMilliseconds
     }
 }

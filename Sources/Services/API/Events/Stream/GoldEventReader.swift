@@ -93,6 +93,7 @@ final class GoldEventReader: EventReader {
     }
 
     var hasReachedEnd: Bool { unread.isEmpty }
+    var committed: OffsetVector { nextOffsets }
 
     /// The source's. The topic partitions of the source and of the Gold topic have the same numbers.
     private func place(_ partition: Int32) -> TopicPartition {
@@ -218,6 +219,8 @@ final class GoldEventReader: EventReader {
             operation: operation, attributes: attributes, text: text ?? "",
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
         event.subject = Self.subject(of: line, docID, attributes, at: place)
+        event.receivedAtMilliseconds = place.receivedMilliseconds
+        event.appendedAtMilliseconds = place.timestampMilliseconds
         return event
     }
 

@@ -1,5 +1,6 @@
 import Bytes
 import Concurrency
+import Health
 import Records
 import ServiceLifecycle
 import Telemetry
@@ -30,6 +31,16 @@ struct SourceReading {
     func isReady(_ order: EventOrder) -> Bool {
         guard reader != nil else { return SystemClock.monotonicNanoseconds() >= opensAt }
         return order.waitingCount(source.topic) < share
+    }
+
+    /// Tells how far the lake has committed the source's topic; nothing while the Gold topic is not open.
+    func tell(_ flow: PipelineFlow, _ order: EventOrder) {
+        guard let reader else { return }
+        var nextOffsets: [Int32: Int64] = [:]
+        for (place, next) in reader.committed.entries where place.topic == source.topic {
+            nextOffsets[place.partition] = next
+        }
+        flow.note(committed: nextOffsets, isHeld: order.waitingCount(source.topic) >= share, topic: source.topic)
     }
 
     /// Reads the items that have arrived. Opens the topic if it is not open, where `order` has given everything so far.

@@ -2,6 +2,7 @@ import Bytes
 import Concurrency
 import HTTPEndpoints
 import HTTPServer
+import Health
 import Records
 import ServiceLifecycle
 import Synchronization
@@ -37,6 +38,7 @@ final class TenantEvents: Sendable {
     private let events: Counter
     let cuts: Counter
     private let metrics: MetricsRegistry
+    private let flow: PipelineFlow
     /// Between two comments.
     let heartbeatNanoseconds: Int64
     private let tickMilliseconds: Int
@@ -55,18 +57,24 @@ final class TenantEvents: Sendable {
     private static let answerMillisecondsMax: Int64 = 5_000
     /// Between two looks at the log that clients ask for.
     private static let logMillisecondsMin = 100
+    /// Between two words on how far the lake is.
+    private static let tellMilliseconds = 100
+    /// Documents of one release whose times are told.
+    private static let dwellsMax = 256
     /// Between two reads of the sources' topics, which bounds how often clients are woken.
     private static let sourceMilliseconds = 20
 
     /// - Parameters:
     ///   - sources: of one tenant, shown at first; see ``follow(_:)``.
     ///   - indexed: asks the index; called on a lane, may block for a moment.
+    ///   - flow: told of what is committed and becomes searchable.
     ///   - executor: on which clients are served.
     init(
         topics: any EventTopics, tenant: TenantID, sources: [StreamSource],
         indexed: @escaping @Sendable () throws -> IndexedUpTo,
-        metrics: MetricsRegistry, logger: Logger, pauses: EventHub.Pauses, executor: StreamExecutor
+        metrics: MetricsRegistry, logger: Logger, flow: PipelineFlow, pauses: EventHub.Pauses, executor: StreamExecutor
     ) {
+        self.flow = flow
         self.executor = executor
         logMilliseconds = pauses.logMilliseconds
         heartbeatNanoseconds = Int64(pauses.heartbeatMilliseconds) * 1_000_000
@@ -154,6 +162,7 @@ final class TenantEvents: Sendable {
         let share = Self.waitingMax / max(1, sources.count)
         var readings = sources.map { SourceReading($0, share: share, topics: topics, logger: logger) }
         var lookedAt = SystemClock.monotonicNanoseconds()
+        var toldAt: Int64 = 0
         while !stop.isRequested, !state.mustBeginAnew(version) {
             let items = read(&readings, &order, stop)
             order.add(items)
@@ -161,6 +170,10 @@ final class TenantEvents: Sendable {
                 stageBell.ring()
             }
             let now = SystemClock.monotonicNanoseconds()
+            if now - toldAt > Int64(Self.tellMilliseconds) * 1_000_000 {
+                for reading in readings { reading.tell(flow, order) }
+                toldAt = now
+            }
             if !order.isEmpty, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
                 last = try indexed()
                 show()
@@ -172,7 +185,7 @@ final class TenantEvents: Sendable {
                 lookedAt = now
             }
             let released = order.release(upTo: last)
-            if !released.isEmpty { give(released, logs) }
+            if !released.isEmpty { give(released, logs, last) }
         }
     }
 
@@ -196,11 +209,13 @@ final class TenantEvents: Sendable {
     }
 
     /// All that is done on the reading lane for the clients, however many there are: a frame for each event, and a ring.
-    private func give(_ released: [(item: TopicItem, id: OffsetVector)], _ logs: StreamLogs) {
+    private func give(
+        _ released: [(item: TopicItem, id: OffsetVector)], _ logs: StreamLogs, _ indexed: IndexedUpTo
+    ) {
         let entries = released.map { StreamEntry($0.item, end: $0.id, id: logs.text($0.id)) }
         state.append(entries)
+        let now = SystemClock.epochMilliseconds()
         if stages.isWatched(.searchable) {
-            let now = SystemClock.epochMilliseconds()
             stages.add(
                 released.compactMap {
                     guard case .event(let event) = $0.item else { return nil }
@@ -211,7 +226,19 @@ final class TenantEvents: Sendable {
             if case .gap = $0.item { true } else { false }
         }
         events.increment(by: released.count - gaps)
+        flow.note(searchable: released.count - gaps, Self.dwells(of: released, indexed, now))
         ring()
+    }
+
+    /// Of some documents that have just become searchable, evenly spread. What came late or was published again tells no times.
+    private static func dwells(
+        of released: [(item: TopicItem, id: OffsetVector)], _ indexed: IndexedUpTo, _ now: Int64
+    ) -> [EventDwell] {
+        let step = released.count / dwellsMax + 1
+        return stride(from: 0, to: released.count, by: step).compactMap { number in
+            guard case .event(let event) = released[number].item else { return nil }
+            return EventDwell(of: event, indexedAtMilliseconds: indexed.indexedAtMilliseconds ?? now, seenAt: now)
+        }
     }
 
     private func ring() {
@@ -333,5 +360,21 @@ final class TenantEvents: Sendable {
             help: "Clients of the stream that were told of a reset or a gap, by its reason.",
             labels: [("reason", reason)]
         ).increment()
+    }
+}
+
+extension EventDwell {
+    /// Of a document that this process sees searchable.
+    ///
+    /// - Parameter indexedAtMilliseconds: when the last index transaction began: the one that made it visible, or a later one.
+    fileprivate init?(of event: TopicEvent, indexedAtMilliseconds: Int64, seenAt now: Int64) {
+        guard let appended = event.appendedAtMilliseconds, let published = event.publishedAtMilliseconds else {
+            return nil
+        }
+        var happened: Int64?
+        if case .time(let time)? = event.attributes.value(of: .eventTime) { happened = time }
+        self.init(
+            event: happened, received: event.receivedAtMilliseconds, broker: appended, committed: published,
+            indexed: indexedAtMilliseconds, searchable: now)
     }
 }

@@ -38,12 +38,13 @@ const lastOf = (values) => values.findLastIndex((value) => value !== null);
 export function chart({ title, unit, lines, objective = null, objectiveText = "", unless, bottom = 0, top = null }) {
   const words = lines.map((line) => el("span", { class: `key ${lines.length > 1 ? line.className : "is-only"}` }));
   const scale = el("span", { class: "chart-top faint", title: objectiveText });
+  const foot = el("span", { class: "chart-low faint" });
   const [start, end] = [el("span", { class: "faint" }), el("span", { class: "faint" }, "now")];
   const nothing = el("p", { class: "chart-none faint" }, unless);
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": title });
   const node = el("figure", { class: "chart" },
     el("figcaption", {}, el("span", { class: "chart-title" }, title), el("span", { class: "legend" }, words)),
-    el("div", { class: "chart-plot" }, drawing, nothing, scale),
+    el("div", { class: "chart-plot" }, drawing, nothing, scale, foot),
     el("div", { class: "chart-foot" }, start, el("span", { class: "faint" }, objectiveText), end));
   let shown = null;
   drawing.addEventListener("pointermove", (event) => {
@@ -87,6 +88,8 @@ export function chart({ title, unit, lines, objective = null, objectiveText = ""
     }
     drawing.replaceChildren(svg("line", { class: "axis", x1: 0, x2: width, y1: height - 1, y2: height - 1 }), ...marks);
     scale.textContent = all.length ? quantity(limit, unit).replace(/\.0+(?=\D)/, "") : "";
+    // A scale that does not begin at nothing says where it begins.
+    foot.textContent = all.length && low !== 0 ? quantity(low, unit).replace(/\.0+(?=\D)/, "") : "";
     end.textContent = "now";
     lines.forEach((line, number) => {
       const values = shown.values[line.name] ?? [];

@@ -15,22 +15,25 @@ const givenMax = 3;
 
 /** The picture's stages: title, name in /pipeline/status, what its time is, what waits for it. */
 const stages = [
-  { title: "Sources", name: "received", work: null, waits: null },
-  { title: "Topic", name: "broker", work: "append", waits: "not acknowledged" },
-  { title: "Lake", name: "committed", work: "commit", waits: "wait in the topic" },
-  { title: "Index", name: "embedded", work: "write", waits: "wait in the lake's topic" },
-  { title: "Search", name: "searchable", work: "in all", waits: "not searchable" },
+  { title: "Sources", name: "received", spent: "to arrive", waits: null },
+  { title: "Topic", name: "broker", spent: "to the topic", waits: null },
+  { title: "Lake", name: "committed", spent: "to the lake", waits: "wait in the topic" },
+  { title: "Index", name: "indexed", spent: "to the index", waits: "wait in the lake's topic" },
+  { title: "Search", name: "searchable", spent: "to a search", waits: "not searchable" },
 ];
+
+const badges = { slowest: "slowest", standing: "stands still", waiting: "holds up", source: "holds up" };
+const sourcesMax = 4;
 
 const charts = [
   chart({ title: "Broker to searchable", unit: "ms", objective: 1000, objectiveText: "objective 1 s",
     lines: [{ name: "freshness_p50", label: "p50", className: "l-1" }, { name: "freshness_p95", label: "p95", className: "l-2" }],
-    unless: "no event became searchable here" }),
+    unless: "nothing became searchable" }),
   chart({ title: "Events behind", unit: "events", lines: [{ name: "events_behind", label: "behind", className: "l-1" }],
     unless: "not known" }),
   chart({ title: "Throughput", unit: "per_second",
     lines: [{ name: "received", label: "in", className: "l-3" }, { name: "committed", label: "lake", className: "l-2" },
-      { name: "searchable", label: "found", className: "l-1" }], unless: "the stages run in other processes" }),
+      { name: "searchable", label: "found", className: "l-1" }], unless: "nothing was seen to pass" }),
   chart({ title: "Queries, p95", unit: "ms", objective: 50, objectiveText: "searches: 50 ms",
     lines: [{ name: "search_p95", label: "search", className: "l-1" }, { name: "answer_p95", label: "answer", className: "l-2" }],
     unless: "nobody has asked" }),
@@ -44,14 +47,17 @@ const charts = [
 
 const headline = el("h1", { class: "headline", id: "headline" }, "Looking at the pipeline…");
 const reason = el("p", { class: "headline-why" });
-const tiles = el("dl", { class: "tiles" });
-const flow = el("ol", { class: "flow", "aria-label": "The pipeline, from source to search" });
+const figures = { newest: tile(), behind: tile(), rate: tile(), way: tile() };
+const tiles = el("dl", { class: "tiles" }, Object.values(figures).map((one) => one.node));
+const picture = stages.map(node);
+const flow = el("ol", { class: "flow", "aria-label": "The pipeline, from source to search" }, picture.map((one) => one.node));
 const newest = el("ol", { class: "newest" });
 const newestState = el("div", {}, loading("Waiting for the first document…"));
 const questions = el("ul", { class: "examples" });
 const given = el("ul", { class: "plain given" });
 const states = el("div", { class: "states" });
 const historyState = el("div", {});
+const hour = el("h2", { id: "home-hour" }, "The last hour");
 let isShown = false;
 
 export function build(section) {
@@ -76,7 +82,7 @@ export function build(section) {
         el("div", { class: "bar" }, el("h2", { id: "home-newest" }, "Newest documents"), el("span", { class: "space" }),
           el("a", { class: "small button", href: "#/watch" }, "Watch")), newestState, newest)),
     el("section", { class: "panel", "aria-labelledby": "home-hour" },
-      el("div", { class: "bar" }, el("h2", { id: "home-hour" }, "The last hour"), states), historyState,
+      el("div", { class: "bar" }, hour, states), historyState,
       el("div", { class: "charts" }, charts.map((one) => one.node))));
   onStatus(showStatus);
   const whileSeen = (look, milliseconds) => repeat(async () => { if (isShown && !document.hidden) await look(); }, milliseconds);
@@ -97,7 +103,7 @@ export function hide() {
 }
 
 const sentences = {
-  fresh: "Fresh: all that came in is searchable.",
+  fresh: "Fresh: what comes in is searchable within moments.",
   late: "Late: events wait longer than they should.",
   stale: "Stale: what is searched is not what the stream holds.",
   unknown: "Unknown: nobody can tell how far the index is behind.",
@@ -108,68 +114,116 @@ function showStatus() {
   const { status, awaySince, failure: words } = platform;
   headline.parentElement.className = `top-words is-${awaySince !== null ? "bad" : level(status?.freshness)}`;
   if (awaySince !== null) {
-    headline.textContent = "Not connected: the figures below are the last ones known.";
-    reason.textContent = words;
+    write(headline, "Not connected: the figures below are the last ones known.");
+    write(reason, words);
     return;
   }
   if (!status) {
-    headline.textContent = words ? "The pipeline is not shown to you." : "Looking at the pipeline…";
-    reason.textContent = words;
+    write(headline, words ? "The pipeline is not shown to you." : "Looking at the pipeline…");
+    write(reason, words);
     return;
   }
-  headline.textContent = sentences[status.freshness] ?? status.freshness;
-  reason.textContent = [status.freshness_reason, delayWords(status)].filter(Boolean).join(" · ");
+  write(headline, sentences[status.freshness] ?? status.freshness);
+  write(reason, [status.freshness_reason, delayWords(status)].filter(Boolean).join(" · "));
   const found = Object.fromEntries(status.stages.map((stage) => [stage.name, stage]));
   const indexed = Date.parse(status.indexed_at ?? "");
-  const way = found.searchable?.latency_ms;
-  tiles.replaceChildren(
-    tile("newest", Number.isNaN(indexed) ? "–" : `${span(serverNow() - indexed)} ago`, "when the index last moved on"),
-    tile("behind", count(status.events_behind), "events that came in and are not searchable yet"),
-    tile("coming in", quantity((found.received ?? found.broker)?.rate_per_sec, "per_second"), "events from all sources, over the last seconds"),
-    tile("to searchable, p50 / p95", way ? `${quantity(way.p50, "ms")} / ${quantity(way.p95, "ms")}` : "–", "from the broker until a search finds it"));
-  flow.replaceChildren(...stages.map((stage) => node(stage, found[stage.name], status)));
+  const way = status.way_ms;
+  figures.newest.show("newest", Number.isNaN(indexed) ? "–" : `${span(serverNow() - indexed)} ago`, "when the index last moved on");
+  // What came just now is under way, and no fault.
+  if (status.freshness === "fresh") figures.behind.show("on the way", count(status.events_behind), "events that came in just now and are about to be searchable");
+  else figures.behind.show("behind", count(status.events_behind), "events that came in and are not searchable yet");
+  figures.rate.show("coming in", quantity(found.received?.rate_per_sec, "per_second"), "events from all sources, over the last seconds");
+  figures.way.show("event to search, p50 / p95", way ? `${quantity(way.p50, "ms")} / ${quantity(way.p95, "ms")}` : "–",
+    "from the event, or from its arrival where it is a recorded one, until a search finds it");
+  for (const one of picture) one.show(found[one.name], status);
 }
 
-function tile(name, value, what) {
-  return el("div", { title: what }, el("dt", {}, name), el("dd", {}, value));
+/** Changes a text in place, and only where it differs: what is selected stays selected, and nothing is read out again. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function tile() {
+  const [name, value] = [el("dt"), el("dd")];
+  const node = el("div", {}, name, value);
+  return { node, show(title, text, what) {
+    write(name, title);
+    write(value, text);
+    if (node.title !== what) node.title = what;
+  } };
 }
 
 function delayWords(status) {
   const delay = status.delay;
   if (!delay) return "";
   const name = stages.find((stage) => stage.name === delay.stage)?.title ?? "Sources";
-  if (delay.kind === "source") return "nothing new arrives from the sources";
-  if (delay.kind === "waiting") return `${name} holds events up${delay.events === null ? "" : `: ${count(delay.events)} wait for it`}`;
-  return `slowest step: ${name}, p95 ${quantity(delay.p95_ms, "ms")}`;
+  const waiting = delay.events === null ? "" : `: ${count(delay.events)} wait for it`;
+  switch (delay.kind) {
+    case "source": return "nothing new arrives from the sources";
+    case "waiting": return `${name} holds events up${waiting}`;
+    case "standing": return `${name} stands still${waiting}, and it has taken none for some seconds`;
+    default: return `slowest step: ${name}, p95 ${quantity(delay.p95_ms, "ms")}`;
+  }
 }
 
-const searchableRate = (status) => status.stages.find((stage) => stage.name === "searchable")?.rate_per_sec ?? 0;
+/** A stage of the picture, made once and written over. */
+function node(stage) {
+  const badge = el("span", { class: "badge", hidden: true });
+  const rate = el("p", { class: "node-rate" }, "–");
+  const [waiting, middle, high, version] = [el("p", { hidden: true }), el("strong"), el("span"), el("p", { class: "faint", hidden: true })];
+  const spent = el("p", { hidden: true, title: "p50 / p95 of what became searchable in the last minute" }, middle, " / ", high, ` ${stage.spent}`);
+  const sources = stage.name === "received" ? Array.from({ length: sourcesMax + 1 }, sourceLine) : [];
+  const box = el("li", { class: "node" }, el("div", { class: "node-head" }, el("h2", {}, stage.title), badge), rate,
+    sources.map((line) => line.node), waiting, spent, version);
+  return { node: box, name: stage.name, show(found, status) {
+    const delay = status.delay;
+    const isDelay = delay !== null && (delay.stage === stage.name || (delay.kind === "source" && stage.name === "received"));
+    badge.hidden = !isDelay;
+    if (isDelay) write(badge, badges[delay.kind] ?? delay.kind);
+    badge.classList.toggle("is-held", isDelay && delay.kind !== "slowest");
+    box.classList.toggle("is-delay", isDelay);
+    box.classList.toggle("moves", found?.rate_per_sec > 0);
+    write(rate, quantity(found?.rate_per_sec, "per_second"));
+    sources.forEach((line, index) => line.show(status.sources, index));
+    // While all is well, what waits is what came just now: one figure on top says how much.
+    waiting.hidden = !(stage.waits && status.freshness !== "fresh" && found && found.lag !== null);
+    if (!waiting.hidden) {
+      waiting.classList.toggle("faint", found.lag === 0);
+      write(waiting, `${count(found.lag)} ${stage.waits}`);
+    }
+    spent.hidden = !found?.dwell_ms;
+    if (!spent.hidden) {
+      write(middle, quantity(found.dwell_ms.p50, "ms"));
+      write(high, quantity(found.dwell_ms.p95, "ms"));
+    }
+    version.hidden = !(stage.name === "searchable" && status.generation !== null);
+    if (!version.hidden) write(version, `generation ${status.generation} · version ${count(status.index_version)}`);
+  } };
+}
 
-function node(stage, found, status) {
-  const delay = status.delay;
-  const isDelay = delay && (delay.stage === stage.name || (delay.kind === "source" && stage.name === "received"));
-  const badge = isDelay
-    ? el("span", { class: `badge ${delay.kind === "slowest" ? "is-slow" : "is-held"}` }, delay.kind === "slowest" ? "slowest" : "holds up")
-    : null;
-  // Where nothing is embedded, what is indexed is searchable at once.
-  const rate = stage.name === "embedded" && found?.rate_per_sec === 0 ? searchableRate(status) : found?.rate_per_sec;
-  const moves = rate > 0;
-  const rows = [];
-  if (stage.name === "received") {
-    rows.push(...status.sources.slice(0, 4).map((source) => el("p", { class: "faint" },
-      el("span", { class: `dot level-${level(source.freshness)}` }), foreign(source.name), ` · ${source.phase ?? source.connector}`)));
-    if (status.sources.length > 4) rows.push(el("p", { class: "faint" }, `and ${status.sources.length - 4} more`));
-  }
-  if (found && stage.waits && found.lag !== null) rows.push(el("p", { class: found.lag > 0 ? "" : "faint" }, `${count(found.lag)} ${stage.waits}`));
-  if (found?.latency_ms) {
-    rows.push(el("p", {}, `${stage.work} `, el("strong", {}, quantity(found.latency_ms.p50, "ms")), ` / ${quantity(found.latency_ms.p95, "ms")}`));
-  }
-  if (stage.name === "searchable" && status.generation !== null) {
-    rows.push(el("p", { class: "faint" }, `generation ${status.generation} · version ${count(status.index_version)}`));
-  }
-  return el("li", { class: `node${moves ? " moves" : ""}${isDelay ? " is-delay" : ""}` },
-    el("div", { class: "node-head" }, el("h2", {}, stage.title), badge),
-    el("p", { class: "node-rate" }, found ? quantity(rate, "per_second") : "runs elsewhere"), rows);
+/** One of the sources, or how many more there are. */
+function sourceLine() {
+  const [dot, name, state] = [el("span"), el("span"), el("span")];
+  const line = el("p", { class: "faint", hidden: true }, dot, name, state);
+  let shown = null;
+  return { node: line, show(all, index) {
+    const source = all[index];
+    line.hidden = !source;
+    if (!source) return;
+    if (index === sourcesMax) {
+      dot.className = "";
+      name.replaceChildren();
+      shown = null;
+      write(state, `and ${all.length - sourcesMax} more`);
+      return;
+    }
+    dot.className = `dot level-${level(source.freshness)}`;
+    if (shown !== source.name) name.replaceChildren(foreign(source.name));
+    shown = source.name;
+    // Where its connector runs in another process, its topic alone tells of it.
+    const last = source.last_event ? `last ${span(serverNow() - Date.parse(source.last_event))} ago` : source.connector;
+    write(state, ` · ${source.phase ?? last}`);
+  } };
 }
 
 async function lookAtNewest() {
@@ -217,6 +271,8 @@ async function lookAtHistory() {
   try {
     const history = await api("/history");
     historyState.replaceChildren();
+    const minutes = Math.round(slots * history.step_seconds / 60);
+    write(hour, minutes === 60 ? "The last hour" : `The last ${minutes} minutes`);
     for (const one of charts) one.show(history, slots);
     const now = history.freshness.at(-1);
     states.replaceChildren(strip(history.freshness, slots, `Freshness over the last hour, now ${now ?? "not known"}`),

@@ -75,12 +75,16 @@ function follow() {
 function showHeader() {
   const { status, awaySince, failure } = platform;
   const pipeline = status?.pipeline;
-  const words = { live: "live stream", recording: "recording", generated: "generated events", unknown: "source not known here" };
-  const kind = pipeline?.source ?? "unknown";
+  // Which address another process reads is not known here; what is declared is.
+  const words = { live: "live stream", local: "local stream", recording: "recording", generated: "generated events",
+    unknown: status?.sources.length > 1 ? "sources" : "source" };
+  const isLocal = pipeline?.source === "live" && /^(https?:\/\/)?(127\.|localhost\b|\[::1\])/.test(pipeline.name);
+  const kind = isLocal ? "local" : pipeline?.source ?? "unknown";
   const source = byId("source");
   source.className = `pill source-${Object.hasOwn(words, kind) ? kind : "unknown"}`;
   source.replaceChildren(Object.hasOwn(words, kind) ? words[kind] : kind);
-  if (pipeline?.name) source.append(" · ", foreign(pipeline.name));
+  const name = pipeline?.name ?? status?.sources.map((one) => one.name).join(", ");
+  if (name) source.append(" · ", foreign(name));
   const pill = byId("freshness");
   const { text, state } = freshness(status, awaySince, failure);
   pill.textContent = text;
