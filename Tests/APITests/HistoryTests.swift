@@ -36,7 +36,7 @@ import Testing
         #expect(history.points.isEmpty, "what was before the first look is of no step")
         received.increment(by: 50)
         for _ in 0..<20 { requests(registry, "/search").observe(0.004) }
-        requests(registry, "/answer").observe(0.15)
+        registry.histogram("medallion_api_answer_seconds", help: "Time to the last word.").observe(0.15)
         hits(registry, "hits", "search").increment(by: 3)
         hits(registry, "misses", "search").increment()
         // Asked for the same requests, and so counted once.
