@@ -112,6 +112,15 @@ import Testing
             try words(service("alertmanager"), "command").contains("--config.file=/etc/alertmanager/alertmanager.yml"))
     }
 
+    /// Alerts lead to a page that Prometheus serves, in Compose as in `make watch`.
+    @Test func theRunbooksPageIsOfTheRunbook() throws {
+        _ = try PythonTool.run([PackageRoot.path + "/tools/runbook_page.py", "--check"])
+        let prometheus = try service("prometheus")
+        #expect(words(prometheus, "command").contains("--web.console.templates=/etc/prometheus/runbook"))
+        #expect(words(prometheus, "command").contains("--web.external-url=http://127.0.0.1:9090"))
+        #expect(words(prometheus, "volumes").contains("../monitoring/consoles:/etc/prometheus/runbook:ro"))
+    }
+
     /// Names and ports by which the parts find each other.
     @Test func partsFindEachOther() throws {
         let prometheus = try text("monitoring/prometheus.compose.yml")
