@@ -28,21 +28,22 @@ import Testing
         }
     }
 
-    private func compose() throws -> (services: [Service], secrets: [String]) {
+    private func compose() throws -> (services: [Service], secrets: [String], faults: [String]) {
         let output = try PythonTool.run([
             PackageRoot.path + "/Tests/PipelineTests/compose.py", PackageRoot.path + "/infra/docker-compose.yml",
         ])
         let json = try JSONValue.parse(output)
         return (
             (json["services"]?.object ?? []).map { Service($0.key, $0.value) },
-            (json["secrets"]?.array ?? []).compactMap(\.string)
+            (json["secrets"]?.array ?? []).compactMap(\.string), (json["faults"]?.array ?? []).compactMap(\.string)
         )
     }
 
     @Test("every variable is a setting, every command exists, images are pinned, and there is no secret")
     func compose() async throws {
-        let (services, secrets) = try self.compose()
+        let (services, secrets, faults) = try self.compose()
         #expect(secrets == [])
+        #expect(faults == [], "against the schema of the Compose specification")
         let known = Set(Settings.table.map(\.name) + SettingsEnvironment.compose.map(\.name))
         let aliases = Settings.table.flatMap(\.aliases)
         let ours = services.filter(\.isOurs)
