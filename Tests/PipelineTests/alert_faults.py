@@ -339,7 +339,8 @@ def server_killed(platform):
     platform.start("serve")
 
 
-@fault(page("MedallionAnswersSlow"), seconds=90, mending=120)
+@fault(
+    page("MedallionAnswersSlow"), warn("MedallionObjectiveBurning", objective="answer-200ms"), seconds=150, mending=600)
 def model_slow(platform):
     """The language model takes its time, and all answers are streams, whose heads are there at once."""
     platform.asks_streams = True

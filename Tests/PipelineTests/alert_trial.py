@@ -28,7 +28,7 @@ import watch  # noqa: E402
 
 SHORT = ["source-away", "broker-hangs"]
 # Faults that leave much behind for windows of some minutes come first; their alerts are seen to clear at the end.
-FIRST = ["poison-flood", "embedder-fails"]
+FIRST = ["poison-flood", "embedder-fails", "model-slow"]
 DASHBOARDS = os.path.join(watch.MONITORING, "grafana/dashboards")
 
 
@@ -37,6 +37,8 @@ class Trial:
         self.names, self.is_short, self.result = names, is_short, result
         self.platform = Platform(program)
         self.results, self.problems = {}, []
+        # Alerts with their severities that fired and were resolved.
+        self.raised = set()
         # Alerts that are still to be seen resolved: fault, alert, the mark behind which, and until when.
         self.open = []
         self.begun = time.time()
@@ -160,6 +162,7 @@ class Trial:
                          lambda: self.notified(mark, "resolved", alert, severity, labels)
                          and not self.is_firing(alert, labels), left):
                 self.results[name]["cleared"].append(alert)
+                self.raised.add((alert, severity))
                 self.say(f"{name}: {alert} cleared")
         self.open = rest
 
@@ -180,6 +183,11 @@ class Trial:
             with urllib.request.urlopen(place, timeout=10) as reply:
                 if f'id="{section}"' not in reply.read().decode():
                     self.problems.append(f"{address} leads nowhere")
+        script = subprocess.run(
+            [os.path.join(watch.ROOT, "tools/smoke.sh"), "runbook"], capture_output=True, text=True, timeout=60,
+            env={"PATH": "/usr/bin:/bin", "PROMETHEUS_URL": self.platform.watch.url("prometheus")})
+        if script.returncode:
+            self.problems.append(f"tools/smoke.sh runbook: {script.stdout}{script.stderr}")
 
     def check_dashboards(self):
         """Every query of every panel has given a number at some time of the run."""
@@ -225,9 +233,9 @@ class Trial:
             if not self.is_short and len(self.names) == len(FAULTS):
                 self.check_dashboards()
                 rules = self.platform.prometheus("/api/v1/rules?type=alert")["groups"]
-                raised = {alert for result in self.results.values() for alert in result["cleared"]}
-                for rule in {rule["name"] for group in rules for rule in group["rules"]} - raised:
-                    self.problems.append(f"no fault raised {rule}")
+                known = {(rule["name"], rule["labels"]["severity"]) for group in rules for rule in group["rules"]}
+                for name, severity in known - self.raised:
+                    self.problems.append(f"no fault raised {name} as {severity}")
                 for rule in (rule for group in rules for rule in group["rules"] if rule["health"] != "ok"):
                     self.problems.append(f"{rule['name']}: {rule.get('lastError')}")
         finally:
