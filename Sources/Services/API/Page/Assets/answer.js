@@ -9,7 +9,7 @@ export function showAnswer(reply) {
     reply.sentences.map((sentence) => el("p", {}, foreign(sentence.text), " ",
       sentence.citations.map((number) => mark(number, passages)))));
   const list = el("ol", { class: "hits citations" }, [...passages.values()].map((one) => one.node));
-  return [text, reply.refused ? refusal(reply.debug) : null, foot(reply), list].filter(Boolean);
+  return [text, reply.refused ? refusal(reply) : null, foot(reply), list].filter(Boolean);
 }
 
 function mark(number, passages) {
@@ -40,10 +40,11 @@ function passage(citation) {
 }
 
 /** What was missing. */
-function refusal(why) {
+function refusal(reply) {
+  const why = reply.debug;
   const support = why?.support;
   const check = why?.citation_check;
-  if (support && !support.sentences_considered && check?.passages) {
+  if (check?.passages && reply.answerer?.name !== "extractive") {
     // A language model was asked: what it says is checked afterwards.
     const dropped = Object.values(check.dropped ?? {}).reduce((sum, number) => sum + number, 0);
     return el("p", { class: "notice" }, `A language model read ${check.passages} passages and found no answer in them that it could cite`,
