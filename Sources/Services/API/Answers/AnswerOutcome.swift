@@ -34,8 +34,8 @@ enum AnswerOutcome: String, CaseIterable {
     }
 }
 
-/// What is known of answers as a whole. The head of a stream goes out before a model has said a word, so the time of a request says
-/// little of them.
+/// What is known of answers as a whole. The head of a stream goes out before a model has said a word, so the time of a
+/// request says little of them.
 struct AnswerMetrics: Sendable {
     private let seconds: Histogram
     private let outcomes: [AnswerOutcome: Counter]
@@ -44,7 +44,8 @@ struct AnswerMetrics: Sendable {
         seconds = registry.histogram(
             "medallion_api_answer_seconds",
             help:
-                "Time from a request for an answer to its last word, given whole or streamed; until then where the client left."
+                "Time from a request for an answer to its last word, given whole or streamed; until the client left, where it "
+                + "did."
         )
         // All from the start: of a series that begins with a fault no rate sees the first one.
         outcomes = Dictionary(
@@ -52,8 +53,8 @@ struct AnswerMetrics: Sendable {
                 let counter = registry.counter(
                     "medallion_api_answers_total",
                     help:
-                        "Answers by how they ended: answered, refused, failed (status 5xx), broken (an error in a stream that had begun), "
-                        + "abandoned (the client left).",
+                        "Answers by how they ended: answered, refused, failed (status 5xx), broken (an error in a stream "
+                        + "that had begun), abandoned (the client left).",
                     labels: [("outcome", outcome.rawValue)])
                 return (outcome, counter)
             })
