@@ -3,6 +3,7 @@
 #
 # Usage: tools/smoke.sh                tries the API at SMOKE_URL (http://127.0.0.1:8080)
 #        tools/smoke.sh panels         asks Grafana at GRAFANA_URL (http://127.0.0.1:3000) for every panel of the dashboards
+#        tools/smoke.sh runbook        asks Prometheus at PROMETHEUS_URL (http://127.0.0.1:9090) for the page that alerts lead to
 #        tools/smoke.sh up             first builds and starts infra/docker-compose.yml, with invented events and monitoring
 #        tools/smoke.sh down           stops that, and removes its volumes
 #
@@ -13,6 +14,7 @@ cd "$(dirname "$0")/.."
 
 url=${SMOKE_URL:-http://127.0.0.1:8080}
 grafana=${GRAFANA_URL:-http://127.0.0.1:3000}
+prometheus=${PROMETHEUS_URL:-http://127.0.0.1:9090}
 seconds=${SMOKE_SECONDS:-180}
 compose=(docker compose -f infra/docker-compose.yml --env-file infra/.env --profile simulated --profile monitoring)
 
@@ -97,6 +99,12 @@ try_panels() {
     say "panels: $asked queries, ${#empty[@]} without series yet: ${empty[*]:-none}"
 }
 
+try_runbook() {
+    curl -fsS --max-time 20 "$prometheus/consoles/runbook.html" | grep 'id="medallionindexstale"' >/dev/null ||
+        fail "$prometheus serves no runbook: is monitoring/consoles where --web.console.templates looks?"
+    say "runbook: $prometheus/consoles/runbook.html"
+}
+
 need curl
 need jq
 case "${1:-}" in
@@ -107,14 +115,16 @@ case "${1:-}" in
         "${compose[@]}" up -d --build
         try_everything
         try_panels
+        try_runbook
         ;;
     panels) try_panels ;;
+    runbook) try_runbook ;;
     down)
         need docker
         "${compose[@]}" down --volumes
         ;;
     *)
-        echo "usage: tools/smoke.sh [panels|up|down]" >&2
+        echo "usage: tools/smoke.sh [panels|runbook|up|down]" >&2
         exit 64
         ;;
 esac

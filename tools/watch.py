@@ -5,7 +5,8 @@ Usage: tools/watch.py [PROGRAM]     (.build/release/medallion)
 
 Starts `medallion up`, and Debian's prometheus and prometheus-alertmanager with what is in monitoring/, and prints the addresses.
 Everything they write is below .medallion/watch (WATCH_DIR). PROMETHEUS_PORT (9090) and ALERTMANAGER_PORT (9093) say where they
-listen, on 127.0.0.1 alone. Ctrl-C, or the end of any of them, ends all.
+listen, on 127.0.0.1 alone. Ctrl-C, or the end of any of them, ends all. The platform is asked for its metrics where METRICS_LISTEN
+has them, at a free port of this machine where nothing is set: so neither a key nor a certificate stands in between.
 
 Tests import `Watch`: they give it other targets, a webhook, and windows that are a sixtieth of the real ones.
 """
@@ -26,8 +27,10 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MONITORING = os.path.join(ROOT, "monitoring")
 PROGRAMS = {"prometheus": "/usr/bin/prometheus", "alertmanager": "/usr/bin/prometheus-alertmanager"}
-# What Prometheus keeps: as much as a look back takes, and no more than a small disk has.
-RETENTION_DAYS, RETENTION_SIZE = 15, "1GB"
+# What Prometheus keeps: the objectives look back thirty days, which are a gigabyte of one platform, and its own log comes to that.
+RETENTION_DAYS, RETENTION_SIZE = 32, "2GB"
+# Addresses of all interfaces, and how this machine asks there.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # At least four scrapes in the shortest window of a rule, which is five minutes.
 FASTEST_SCRAPE_MS, FASTEST_EVALUATION_MS = 1_000, 500
@@ -169,6 +172,9 @@ class Watch:
         self.run(
             "prometheus", f"--storage.tsdb.retention.time={RETENTION_DAYS}d",
             f"--storage.tsdb.retention.size={RETENTION_SIZE}",
+            # Where alerts lead to: their runbook is a page of Prometheus itself.
+            f"--web.console.templates={os.path.join(MONITORING, 'consoles')}",
+            f"--web.external-url={self.url('prometheus')}",
             # What fired before Alertmanager was known comes with the next time.
             f"--rules.alert.resend-delay={divided('1m', self.faster)}",
         )
@@ -211,25 +217,42 @@ def become_owner():
         os.setuid(owner.st_uid)
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def reachable(listen):
+    """An address at which something listens, as somebody on this machine asks it."""
+    host, _, port = listen.rpartition(":")
+    return f"{EVERYWHERE.get(host, host)}:{port}"
+
+
 def main(arguments):
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
         raise SystemExit(__doc__)
     become_owner()
     program = arguments[0] if arguments else os.path.join(ROOT, ".build/release/medallion")
-    api = os.environ.get("API_LISTEN") or "127.0.0.1:8080"
+    api = reachable(os.environ.get("API_LISTEN") or "127.0.0.1:8080")
+    scheme = "https" if os.environ.get("API_TLS_CERTIFICATE") else "http"
+    metrics = os.environ.get("METRICS_LISTEN") or "127.0.0.1:0"
+    if metrics.endswith(":0"):
+        metrics = f"{metrics.rpartition(':')[0]}:{free_port()}"
     folder = os.environ.get("WATCH_DIR") or os.path.join(ROOT, ".medallion/watch")
     # Both end this loop in order, also where a shell started it in the background, which ignores Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     watch = Watch(
-        folder, {api.replace("0.0.0.0", "127.0.0.1"): {}}, int(os.environ.get("PROMETHEUS_PORT") or 9090),
+        # By a name that stays, as the port does not.
+        folder, {reachable(metrics): {"instance": api}}, int(os.environ.get("PROMETHEUS_PORT") or 9090),
         int(os.environ.get("ALERTMANAGER_PORT") or 9093),
     )
     platform = None
     try:
         watch.start()
-        platform = Child("medallion up", [program, "up"])
-        print(f"watch: the page and the API   http://{api}")
+        platform = Child("medallion up", [program, "up"], environment={**os.environ, "METRICS_LISTEN": metrics})
+        print(f"watch: the page and the API   {scheme}://{api}")
         print(f"watch: Prometheus             {watch.url('prometheus')}/alerts")
         print(f"watch: Alertmanager           {watch.url('alertmanager')}")
         print(f"watch: their data and logs    {watch.folder}", flush=True)

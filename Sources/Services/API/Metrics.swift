@@ -11,8 +11,8 @@ struct APIMetrics: Sendable {
     private let routes = RouteSeries()
     let embedSeconds: Histogram
     let candidateSeconds: Histogram
-    let refusals: Counter
     let degraded: Counter
+    let answers: AnswerMetrics
 
     init(_ registry: MetricsRegistry) {
         self.registry = registry
@@ -21,10 +21,9 @@ struct APIMetrics: Sendable {
         candidateSeconds = registry.histogram(
             "medallion_api_candidates_seconds", help: "Time to read both arms' candidates, waiting for a lane included."
         )
-        refusals = registry.counter(
-            "medallion_api_refused_answers_total", help: "Answers refused for want of support.")
         degraded = registry.counter(
             "medallion_api_degraded_searches_total", help: "Hybrid searches served without the vector arm.")
+        answers = AnswerMetrics(registry)
     }
 
     /// Counts a request that was answered, however it was, or abandoned. Called once for each, by the server's hook.

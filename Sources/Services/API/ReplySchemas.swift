@@ -233,7 +233,9 @@ enum ReplySchemas {
             answerer, .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
             cached, .init("latency_ms", .number()), age, asOf, missingArms, incompleteArms, boundedArms, interpreted,
-            .init("debug", .anyObject().orNull),
+            .init(
+                "debug", .anyObject().orNull,
+                "What the answer was decided on: where it is asked for, and at the end of a stream that refuses."),
         ] + reranking
 
     static let pipeline = Schema.anyOf([

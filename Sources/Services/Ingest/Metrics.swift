@@ -14,6 +14,7 @@ struct ProducerMetrics: Sendable {
     let queueFull: Counter
     let inFlight: Gauge
     let isPaused: Gauge
+    let brokerClock: Gauge
 
     init(_ registry: MetricsRegistry, labels: [(String, String)]) {
         isPaused = registry.gauge(
@@ -53,6 +54,12 @@ struct ProducerMetrics: Sendable {
             labels: labels)
         inFlight = registry.gauge(
             "medallion_producer_events_in_flight", help: "Events sent and not yet acknowledged up to there.",
+            labels: labels)
+        brokerClock = registry.gauge(
+            "medallion_producer_broker_clock_seconds",
+            help:
+                "How far the broker's clock is ahead of this machine's at the least (negative: behind), by the time that it gave "
+                + "to the last event it acknowledged; 0 while both can be right.",
             labels: labels)
     }
 }

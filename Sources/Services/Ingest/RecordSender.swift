@@ -225,6 +225,7 @@ final class RecordSender {
         guard let error = report.error else {
             tracker.acknowledge(report.token)
             metrics.acknowledged.increment()
+            if let offset = report.clockOffsetMilliseconds { metrics.brokerClock.set(Double(offset) / 1_000) }
             return
         }
         metrics.deliveryFailures.increment()

@@ -33,6 +33,11 @@ package enum ProcessMetrics {
             process.startSeconds()
         }
         registry.gauge(
+            "medallion_clock_timestamp_seconds",
+            help:
+                "The process's clock, in seconds since 1970. Where it is not the time of the scrape, a clock is wrong."
+        ) { Double(SystemClock.epochMilliseconds()) / 1_000 }
+        registry.gauge(
             "medallion_build_info",
             help:
                 "Always 1; the labels say which build it is. `commit` is `unknown` unless `make build` wrote it down.",

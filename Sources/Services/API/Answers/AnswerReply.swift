@@ -18,7 +18,8 @@ struct MadeAnswer: Sendable {
     /// Where it was kept from an earlier question.
     var cached: CachedUse?
 
-    /// - Parameter withText: whether sentences and citations are in it.
+    /// - Parameter withText: whether sentences and citations are in it; otherwise it is the end of a stream, and a refusal says
+    ///   what was missing.
     func reply(withText: Bool) throws -> [UInt8] {
         var writer = JSONWriter(capacity: 4_096)
         writer.beginObject()
@@ -37,10 +38,17 @@ struct MadeAnswer: Sendable {
         writer.interpreted(request.search.interpretation)
         writer.reranking(result.reranking)
         writer.key("debug")
-        if request.isDebug { writer.debug(answer, use, result: result) } else { writer.null() }
+        if request.isDebug || (!withText && answer.isRefused && isReasonKnown) {
+            writer.debug(answer, use, result: cached == nil ? result : nil)
+        } else {
+            writer.null()
+        }
         writer.endObject()
         return writer.bytes
     }
+
+    /// False for what another server made: servers share what an answer says, and not what it was decided on.
+    private var isReasonKnown: Bool { answer.support != AnswerSupport() || use.passages > 0 }
 
     func writeText(to writer: inout JSONWriter) throws {
         let text = try text ?? rendered()
@@ -150,17 +158,20 @@ extension JSONWriter {
         endObject()
     }
 
-    fileprivate mutating func debug(_ answer: Answer, _ use: AnswererUse, result: SearchResult) {
+    /// - Parameter result: nil where what was found is not kept.
+    fileprivate mutating func debug(_ answer: Answer, _ use: AnswererUse, result: SearchResult?) {
         beginObject()
-        key("arms")
-        beginObject()
-        key("vector")
-        integer(result.ranking.count { $0.candidate.vector != nil })
-        key("lexical")
-        integer(result.ranking.count { $0.candidate.lexical != nil })
-        key("fused")
-        integer(result.ranking.count)
-        endObject()
+        if let ranking = result?.ranking {
+            key("arms")
+            beginObject()
+            key("vector")
+            integer(ranking.count { $0.candidate.vector != nil })
+            key("lexical")
+            integer(ranking.count { $0.candidate.lexical != nil })
+            key("fused")
+            integer(ranking.count)
+            endObject()
+        }
         support(answer.support)
         thresholds(AnswerThresholds())
         key("citation_check")

@@ -43,13 +43,16 @@ struct Answers: Sendable {
             Contract.answer,
             stream: { input, request, type, writer in
                 let deadline = turns.deadline
-                let input = try await asked(input, request, deadline: deadline)
-                if type == MediaType.events {
-                    try await stream(input, request, deadline: deadline, to: writer)
-                } else {
-                    var response = try await answer(input, request, deadline: deadline)
+                try await metrics.answers.observe(writer) {
+                    let input = try await asked(input, request, deadline: deadline)
+                    if type == MediaType.events {
+                        return try await stream(input, request, deadline: deadline, to: writer)
+                    }
+                    let made = try await inTurn(input, request, deadline: deadline) { _ in }
+                    var response = HTTPResponse.fresh(try made.reply(withText: true))
                     Compression.apply(to: &response, for: request)
                     writer.respond(response)
+                    return AnswerOutcome(made)
                 }
             })
     }
@@ -61,21 +64,15 @@ struct Answers: Sendable {
         return try input.checked(declared, nowMilliseconds: search.clock(), past: past)
     }
 
-    /// `POST /answer` as JSON.
-    private func answer(
-        _ input: AnswerRequest, _ request: HTTPRequest, deadline: Deadline
-    ) async throws -> HTTPResponse {
-        .fresh(try await inTurn(input, request, deadline: deadline) { _ in }.reply(withText: true))
-    }
-
     /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
     /// client leaves, which cancels the task.
     ///
     /// What a model writes is sent sentence by sentence, each once it is checked; a fault after the first is an `error` at
-    /// the end. Quotes are sent when all are found and kept.
+    /// the end. Quotes are sent when all are found and kept. `done` of a refusal says what was missing, so that nobody has to ask
+    /// again for that.
     private func stream(
         _ input: AnswerRequest, _ request: HTTPRequest, deadline: Deadline, to writer: HTTPStreamWriter
-    ) async throws {
+    ) async throws -> AnswerOutcome {
         let isLive = !chain.models.isEmpty
         let made: MadeAnswer
         do {
@@ -90,7 +87,7 @@ struct Answers: Sendable {
             }
         } catch  where writer.isStarted && !(error is CancellationError) && !writer.isClosed {
             try await Self.writeFault(error, to: writer)
-            return
+            return .broken
         }
         if !writer.isStarted { writer.start(headers: EventFrame.headers) }
         if !isLive || made.answer.isRefused || made.cached != nil {
@@ -102,6 +99,7 @@ struct Answers: Sendable {
         citations.endObject()
         try await writer.write(EventFrame.bytes(event: "citations", data: citations.bytes))
         try await writer.write(EventFrame.bytes(event: "done", data: try made.reply(withText: false)))
+        return AnswerOutcome(made)
     }
 
     private static func write(_ sentence: AnswerSentence, to writer: HTTPStreamWriter) async throws {
@@ -195,7 +193,6 @@ struct Answers: Sendable {
         let result = found
         let (answer, use) = try await chain.answer(
             work(request, result, related: ordered.relatedCount, deadline: deadline, output))
-        if answer.isRefused { metrics.refusals.increment() }
         let made = MadeAnswer(
             id: Self.newAnswerID(), request: request, answer: answer, use: use, result: result,
             latencyNanoseconds: SystemClock.monotonicNanoseconds() - start,

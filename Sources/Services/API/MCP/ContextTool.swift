@@ -51,9 +51,15 @@ struct ContextTool: Sendable {
                     + "and cited. refused is true where the documents do not hold an answer: say so then, and make "
                     + "nothing up. The answer is kept under answer_id. \(warning)"
             ) { input, request in
-                let deadline = answers.turns.deadline
-                let asked = try await answers.asked(input, request, deadline: deadline)
-                return try await answers.inTurn(asked, request, deadline: deadline) { _ in }.reply(withText: true)
+                var reply: [UInt8] = []
+                try await answers.metrics.answers.observe(nil) {
+                    let deadline = answers.turns.deadline
+                    let asked = try await answers.asked(input, request, deadline: deadline)
+                    let made = try await answers.inTurn(asked, request, deadline: deadline) { _ in }
+                    reply = try made.reply(withText: true)
+                    return AnswerOutcome(made)
+                }
+                return reply
             },
             ContextTool(
                 "trace", "Trace a document", Contract.trace, ReplySchemas.trace,

@@ -38,15 +38,17 @@ struct Chat: Sendable {
                 let asked = try input.answer.checked(
                     answers.scope.declared(for: request), nowMilliseconds: answers.search.clock())
                 let completion = ChatCompletion(model: input.model)
-                if input.isStreamed == true {
-                    let chunks = ChatChunks(
-                        completion, countsTokens: input.streamOptions?.includesUsage == true, writer: writer)
-                    try await stream(asked, by: answers, request, chunks, writer)
-                } else {
+                try await answers.metrics.answers.observe(writer) {
+                    if input.isStreamed == true {
+                        let chunks = ChatChunks(
+                            completion, countsTokens: input.streamOptions?.includesUsage == true, writer: writer)
+                        return try await stream(asked, by: answers, request, chunks, writer)
+                    }
                     let made = try await answers.inTurn(asked, request) { _ in }
                     var response = HTTPResponse.fresh(try completion.whole(made))
                     Compression.apply(to: &response, for: request)
                     writer.respond(response)
+                    return AnswerOutcome(made)
                 }
             })
     }
@@ -81,7 +83,7 @@ struct Chat: Sendable {
     private func stream(
         _ input: AnswerRequest, by answers: Answers, _ request: HTTPRequest, _ chunks: ChatChunks,
         _ writer: HTTPStreamWriter
-    ) async throws {
+    ) async throws -> AnswerOutcome {
         let isLive = !answers.chain.models.isEmpty
         let made: MadeAnswer
         do {
@@ -97,13 +99,14 @@ struct Chat: Sendable {
             // Too late for a status: clients raise what stands in a chunk's `error`.
             try await chunks.fail(
                 error as? APIError ?? .unavailable("the answer", "it could not be finished or kept; ask again"))
-            return
+            return .broken
         }
         try await chunks.begin()
         if !isLive || made.answer.isRefused || made.cached != nil {
             for sentence in made.answer.sentences { try await chunks.write(sentence) }
         }
         try await chunks.end(made)
+        return AnswerOutcome(made)
     }
 }
 

@@ -70,6 +70,6 @@ extension ReplySchemas {
     private static let names =
         "`freshness_p50`, `freshness_p95`: from the broker to being searchable; `oldest_wait`, `events_behind`: what is not searchable "
         + "yet; `received`, `committed`, `searchable`: what passed the stages, wherever they run; `searches`, `search_p50`, "
-        + "`search_p95`, `answer_p95`: requests of this process; `cache_hits`: the share of searches and answers that were kept "
+        + "`search_p95`, `answer_p95`: requests of this process, answers to their last word; `cache_hits`: the share of searches and answers that were kept "
         + "replies, of some steps together where there were few; `recall`: recall@10 of sampled searches; `processor`, `memory`: of this process."
 }

@@ -2,14 +2,14 @@
 import { api, el, failure, foreign, link, plain } from "./dom.js";
 import { action, facts, origin, time, traceLink } from "./parts.js";
 
-/** `why`: what `debug` said of a refused one. */
-export function showAnswer(reply, why) {
+/** `debug` of a refused one says what was missing; it is null where another server made the answer. */
+export function showAnswer(reply) {
   const passages = new Map(reply.citations.map((citation) => [citation.n, passage(citation)]));
   const text = el("div", { class: reply.refused ? "answer refused" : "answer" },
     reply.sentences.map((sentence) => el("p", {}, foreign(sentence.text), " ",
       sentence.citations.map((number) => mark(number, passages)))));
   const list = el("ol", { class: "hits citations" }, [...passages.values()].map((one) => one.node));
-  return [text, reply.refused ? refusal(why) : null, foot(reply), list].filter(Boolean);
+  return [text, reply.refused ? refusal(reply) : null, foot(reply), list].filter(Boolean);
 }
 
 function mark(number, passages) {
@@ -40,8 +40,16 @@ function passage(citation) {
 }
 
 /** What was missing. */
-function refusal(why) {
+function refusal(reply) {
+  const why = reply.debug;
   const support = why?.support;
+  const check = why?.citation_check;
+  if (check?.passages && reply.answerer?.name !== "extractive") {
+    // A language model was asked: what it says is checked afterwards.
+    const dropped = Object.values(check.dropped ?? {}).reduce((sum, number) => sum + number, 0);
+    return el("p", { class: "notice" }, `A language model read ${check.passages} passages and found no answer in them that it could cite`,
+      dropped ? `; of what it wrote, ${dropped} ${dropped === 1 ? "sentence was" : "sentences were"} not in what it cited.` : ".");
+  }
   if (!support) return el("p", { class: "notice" }, "No retrieved sentence supports an answer well enough.");
   const limits = why.thresholds ?? {};
   const figure = (value) => (value === null || value === undefined ? "–" : value.toFixed(2));

@@ -135,8 +135,7 @@ async function answer(body, signal) {
     else if (name === "error") fault = data.error ?? data;
   }, { body, signal });
   if (fault) throw new Error(fault.message ?? "the answer was cut off");
-  const why = reply.refused ? (await api("/answer", { body: { ...body, debug: true }, signal })).debug : null;
-  results.replaceChildren(summary(reply, reply.refused ? "Refused" : `Answer ${reply.answer_id}`), ...understood(reply), ...showAnswer(reply, why));
+  results.replaceChildren(summary(reply, reply.refused ? "Refused" : `Answer ${reply.answer_id}`), ...understood(reply), ...showAnswer(reply));
 }
 
 function summary(reply, text) {
