@@ -241,13 +241,13 @@ def trace(scene):
     browser.says(".command pre", "zstd")
     # From a document: what came of its event, and a command that is copied.
     browser.first_screen()
-    browser.click(".newest a")
+    browser.click(".newest a", "Trace")
     browser.says(".trace-body", VERIFIED)
     browser.click("button", "Everything that came of the event")
     browser.says(".trace-body h2", "What came of")
     browser.says(".trace-body p", "Kept replies that show it")
     browser.first_screen()
-    browser.click(".newest a")
+    browser.click(".newest a", "Trace")
     browser.says(".trace-body", VERIFIED)
     browser.driver.execute_cdp_cmd("Browser.grantPermissions", {
         "origin": browser.base, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
@@ -265,7 +265,7 @@ def suppress(scene):
     """The newest document is taken out, and brought back."""
     browser = scene.browser
     browser.first_screen()
-    browser.click(".newest a")
+    browser.click(".newest a", "Trace")
     browser.says(".trace-body", VERIFIED)
     browser.click("summary", "Suppress it")
     browser.type(".trace-body input[placeholder=why]", "a <b>test</b>")

@@ -99,7 +99,11 @@ export function saveKey(key) {
 /** What shows the request to be ours, if there is a key. */
 export const credentials = () => (savedKey() ? { Authorization: `Bearer ${savedKey()}` } : {});
 
-/** Sends a request; throws APIFailure, or a plain Error with words for people. Replies of other statuses than 2xx are failures. */
+/**
+ * Sends a request. The cache of the browser is left as it is, since replies say themselves that they are not to be stored: `no-store`
+ * here would be sent as `Cache-Control: no-cache`, which asks the server for an answer that it has not kept.
+ * Throws APIFailure, or a plain Error with words for people. Replies of other statuses than 2xx are failures.
+ */
 export async function request(path, { method, body, signal, headers = {} } = {}) {
   let response;
   try {
@@ -108,7 +112,6 @@ export async function request(path, { method, body, signal, headers = {} } = {})
       headers: { ...credentials(), ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: signal ?? AbortSignal.timeout(35000),
-      cache: "no-store",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
