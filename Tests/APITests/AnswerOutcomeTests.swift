@@ -68,7 +68,7 @@ import Testing
         }
         let reply = await stream(fixture, Self.known)
         #expect(reply.status == 200 && data("error", of: reply)?["type"] != nil && data("done", of: reply) == nil)
-        #expect(count(fixture, .broken) == 1 && count(fixture, .failed) == 0 && timed(fixture) == 1)
+        #expect(count(fixture, .broken) == 1 && count(fixture, .failed) == 0 && timed(fixture) == 0)
     }
 
     @Test func aStatusOf5xxIsAFailure() async throws {
@@ -76,7 +76,7 @@ import Testing
         let (status, _) = await fixture.post(.answer, Self.known)
         let streamed = await stream(fixture, Self.known)
         #expect(status == 503 && streamed.status == 503)
-        #expect(count(fixture, .failed) == 2 && timed(fixture) == 2)
+        #expect(count(fixture, .failed) == 2 && timed(fixture) == 0)
     }
 
     /// Who is refused an answer need not ask a second time for the reason.

@@ -44,8 +44,8 @@ struct AnswerMetrics: Sendable {
         seconds = registry.histogram(
             "medallion_api_answer_seconds",
             help:
-                "Time from a request for an answer to its last word, given whole or streamed; until the client left, where it "
-                + "did."
+                "Time from a request for an answer to its last word, given whole or streamed; not of those that failed or "
+                + "were left."
         )
         // All from the start: of a series that begins with a fault no rate sees the first one.
         outcomes = Dictionary(
@@ -77,7 +77,10 @@ struct AnswerMetrics: Sendable {
     }
 
     private func count(_ outcome: AnswerOutcome, since start: Int64) {
-        seconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
+        // An error in a millisecond is no fast answer.
+        if outcome == .answered || outcome == .refused {
+            seconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
+        }
         outcomes[outcome]?.increment()
     }
 }
