@@ -1,5 +1,5 @@
 // The first screen: is it fresh, how far behind, what is coming in, what can be done here.
-import { api, el, failure, foreign, link, serverNow, span } from "./dom.js";
+import { api, el, failure, foreign, link, plain, serverNow, span } from "./dom.js";
 import { count, empty, level, loading, origin, pill, quantity, traceLink } from "./parts.js";
 import { chart, strip } from "./chart.js";
 import { onStatus, platform, repeat } from "./status.js";
@@ -253,7 +253,7 @@ function row(event) {
   const since = indexed - happened > 3600000 ? indexed : happened;
   return el("li", {}, el("span", { class: "age" }, span(serverNow() - since)), el("span", { class: "one-line" }, link(event.url, event.title || event.doc_id)),
     el("span", { class: "faint one-line origin" }, origin(event)),
-    traceLink(event.doc_id, event.collection, "Trace", { "aria-label": `Trace ${event.title}` }));
+    traceLink(event.doc_id, event.collection, "Trace", { "aria-label": `Trace ${plain(event.title || event.doc_id)}` }));
 }
 
 /** The answers given last, each a click from its raw events. */
@@ -263,7 +263,7 @@ async function lookAtAnswers() {
     if (given.matches(":hover, :focus-within")) return;
     given.replaceChildren(...answers.map((one) => el("li", {}, el("span", { class: "faint" }, `${span(serverNow() - Date.parse(one.created_at))} ago`),
       el("span", { class: "one-line" }, foreign(one.question), one.refused ? el("span", { class: "faint" }, " · refused") : null),
-      traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${one.question}` }))));
+      traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${plain(one.question)}` }))));
   } catch { /* the view of traces says why there are none */ }
 }
 

@@ -1,5 +1,5 @@
 // The declared sources: what each does, and what people ask of it: to stand still, to continue, to read its table again.
-import { api, el, failure, foreign, serverNow, span } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow, span } from "./dom.js";
 import { action, count, empty, facts, labelled, pill, quantity, time, values } from "./parts.js";
 import { platform } from "./status.js";
 
@@ -134,11 +134,11 @@ function card(source) {
   };
   const pause = action("", () => ask(isPaused ? "resume" : "pause"), { class: "small" });
   const isOurs = source.connector !== "none";
-  const part = el("form", { class: "filters", "aria-label": `What is read again of ${source.name}` },
+  const part = el("form", { class: "filters", "aria-label": `What is read again of ${plain(source.name)}` },
     labelled("keys from", el("input", { name: "from", size: 12, maxLength: keyCharactersMax, placeholder: "the first" })),
     labelled("to", el("input", { name: "to", size: 12, maxLength: keyCharactersMax, placeholder: "the last" })),
     el("button", { class: "small", type: "submit" }, "Read the table again"));
-  const giveUp = action("Give up", () => ask("give-up"), { class: "small", hidden: true, "aria-label": `Give up what is read again of ${source.name}` });
+  const giveUp = action("Give up", () => ask("give-up"), { class: "small", hidden: true, "aria-label": `Give up what is read again of ${plain(source.name)}` });
   part.append(giveUp);
   part.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -147,7 +147,7 @@ function card(source) {
     await ask("snapshot", values(part));
     button.disabled = false;
   });
-  const box = el("section", { class: "panel", "aria-label": source.name },
+  const box = el("section", { class: "panel", "aria-label": plain(source.name) },
     el("div", { class: "bar" }, el("strong", {}, foreign(source.name)), el("span", { class: "tag" }, source.connector), state, el("span", { class: "space" }),
       isOurs ? pause : null),
     shown, asked, source.connector === "postgres" ? part : null);
@@ -161,7 +161,7 @@ function card(source) {
       const isAsked = isPaused && one.phase !== null && one.phase !== "paused";
       state.replaceChildren(isPaused ? pill("paused", isAsked ? "is to stand still" : "paused") : pill(one.phase ?? "", one.phase ?? "runs elsewhere"), " ", pill(one.freshness));
       pause.textContent = isPaused ? "Resume" : "Pause";
-      pause.setAttribute("aria-label", `${pause.textContent} ${one.name}`);
+      pause.setAttribute("aria-label", `${isPaused ? "Resume" : "Pause"} ${plain(one.name)}`);
       shown.replaceChildren(facts([
         isPaused ? ["paused", [time(one.paused.at), one.paused.by ? [" by ", foreign(one.paused.by)] : "", one.paused.reason ? [": ", foreign(one.paused.reason)] : ""]] : null,
         ["position", [count(one.position), one.rate_per_sec === null ? "" : ` · ${quantity(one.rate_per_sec, "per_second")}`]],

@@ -1,5 +1,5 @@
 // The live feed: every document as it becomes searchable, with its way there.
-import { api, el, failure, foreign, serverNow, span } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow, span } from "./dom.js";
 import { clock, count, empty, labelled, origin, quantity, time, values, withoutTitle, words } from "./parts.js";
 import { follow } from "./sse.js";
 import { onStatus, platform } from "./status.js";
@@ -224,7 +224,7 @@ function append(event) {
   const found = event.searchableAt ?? event.way?.searchable ?? serverNow();
   const isRecorded = found - happened > recordedMilliseconds;
   const clock = el("time", { class: "age", dateTime: event.event_time,
-    title: `event time ${event.event_time}${isRecorded ? "\nThe clock counts from when it became searchable: the event is recorded." : ""}` });
+    title: `event time ${plain(event.event_time)}${isRecorded ? "\nThe clock counts from when it became searchable: the event is recorded." : ""}` });
   const way = el("span", { class: "way" });
   const row = { clock, way, since: isRecorded ? found : happened };
   row.node = el("li", { class: "row" }, clock,
