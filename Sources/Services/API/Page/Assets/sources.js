@@ -6,6 +6,8 @@ import { platform } from "./status.js";
 export const title = "Sources";
 
 const lookMilliseconds = 2000;
+/** How long the next look at what was asked of a source waits, at most, after looks that failed. */
+const requestsWaitMilliseconds = 60000;
 /** Of what was asked of a source, so many are on its card. */
 const requestsShown = 3;
 /** As many as the API takes of a key, in bytes. */
@@ -37,6 +39,15 @@ export function hide() {
   isShown = false;
   clearTimeout(timer);
   said.replaceChildren();
+}
+
+/** What another key showed is not shown with this one, and what was refused is asked for again. */
+export function keyChanged() {
+  looks += 1;
+  cards.clear();
+  list.replaceChildren();
+  said.replaceChildren();
+  hasFailed = false;
 }
 
 async function look() {
@@ -105,15 +116,21 @@ function card(source) {
   let isPaused = source.paused !== null;
   /** What was there at the last look at the requests; null where another look is wanted. */
   let lookedAt = null;
+  /** After a look that failed: how long the next one waits, and the time of this browser's clock before which there is none. */
+  let [wait, waitsUntil] = [0, 0];
   const showRequests = async (state) => {
     lookedAt = state;
     try {
       const { requests } = await api(`/sources/${encodeURIComponent(source.name)}/requests?limit=${requestsShown}`);
       asked.replaceChildren(requests.length ? facts([["last asked", requests.map(requestWords)]]) : "");
+      [wait, waitsUntil] = [0, 0];
       // What is on its way has another word soon.
       if (requests.some((one) => one.outcome === "asked")) lookedAt = null;
-    } catch {
+    } catch (error) {
       lookedAt = null;
+      wait = Math.min(requestsWaitMilliseconds, Math.max(2 * wait, 2 * lookMilliseconds));
+      waitsUntil = Date.now() + wait;
+      asked.replaceChildren(empty("What was asked of it cannot be read: ", foreign(error.message)));
     }
   };
   const ask = async (what, body) => {
@@ -130,6 +147,7 @@ function card(source) {
       said.replaceChildren(failure(error));
     }
     lookedAt = null;
+    waitsUntil = 0;
     await look();
   };
   const pause = action("", () => ask(isPaused ? "resume" : "pause"), { class: "small" });
@@ -170,7 +188,7 @@ function card(source) {
         one.snapshot === null ? null : ["snapshot", snapshotWords(one.snapshot)],
         ["last error", trouble(one)]]));
       const now = JSON.stringify([one.paused, one.phase, one.snapshot?.id ?? null, one.snapshot?.state ?? null]);
-      if (now !== lookedAt) showRequests(now);
+      if (now !== lookedAt && Date.now() >= waitsUntil) showRequests(now);
     },
   };
 }
