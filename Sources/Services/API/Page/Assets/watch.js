@@ -24,7 +24,7 @@ const recordedMilliseconds = 3600000;
 
 const state = {
   rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], measured: { committed: [], searchable: [], all: [] },
-  counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, begun: 0,
+  counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, begun: 0, taken: 0,
   /** Why the stream is away; why the newest documents cannot be read; and a word about the stream, with its time. */
   failure: null, recentFailure: null, notice: null, said: null,
 };
@@ -104,15 +104,16 @@ async function restart() {
   showNote();
 }
 
-/** How much is held: for whoever checks that it stays so little. */
+/** How much is held, and of how many events since the page was loaded: to check that it stays so little. */
 export const sizes = () => ({
   rows: state.rows.size, waiting: state.waiting.length, ways: state.ways.size, done: state.done.size, arrivals: state.arrivals.length,
-  measured: Math.max(...Object.values(state.measured).map((list) => list.length)),
+  measured: Math.max(...Object.values(state.measured).map((list) => list.length)), taken: state.taken,
 });
 
 /** An event of the stream. */
 export function take(name, data) {
   if (name === "event") {
+    state.taken += 1;
     state.arrivals.push(performance.now());
     // The stream has gone on since.
     if (state.notice !== null || state.recentFailure !== null) {
