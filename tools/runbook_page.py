@@ -41,7 +41,7 @@ def page():
         text = file.read()
     if "{{" in text:
         raise SystemExit("docs/runbook.md: Prometheus would take {{ for a template's")
-    parser = MarkdownIt("commonmark").enable("table")
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
     for opening, content in zip(tokens, tokens[1:]):
         if opening.type == "heading_open":

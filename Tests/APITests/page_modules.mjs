@@ -2,6 +2,7 @@
 //
 // Usage: node page_modules.mjs FOLDER-OF-THE-PAGE
 
+import { readdirSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 /** An element as far as these parts need one. */
@@ -16,7 +17,7 @@ globalThis.document = { createElement: element, createElementNS: (_, tag) => ele
 globalThis.sessionStorage = { getItem: () => null };
 
 const load = (name) => import(pathToFileURL(`${process.argv[2]}/${name}.js`));
-const [{ marked }, { EventParser, follow }, { difference, quantity }, { examples }, { faults }] =
+const [{ marked, plain }, { EventParser, follow }, { difference, quantity }, { examples }, { faults }] =
   await Promise.all([load("dom"), load("sse"), load("parts"), load("questions"), load("faults")]);
 
 function equal(what, found, wanted) {
@@ -113,5 +114,48 @@ for (const [document, path, wanted] of [
 ]) {
   put(document, path, 1);
   equal(`put at ${path}`, document, wanted);
+}
+
+// Where no element can mark it, text from outside goes through plain(): labels, titles and the browser's questions.
+equal("hidden characters in a label", plain("a\u202Eb"), "a<U+202E>b");
+
+/** The end of the expression that begins at `start`: the comma, or what closes, around it. Its templates' insertions go to `found`. */
+function scan(text, start, found, closing = ",)}];") {
+  let depth = 0;
+  for (let at = start; at < text.length; at += 1) {
+    const sign = text[at];
+    if (depth === 0 && closing.includes(sign)) return at;
+    if ("([{".includes(sign)) depth += 1;
+    else if (")]}".includes(sign)) depth -= 1;
+    else if (sign === '"') {
+      for (at += 1; at < text.length && text[at] !== '"'; at += 1) if (text[at] === "\\") at += 1;
+    } else if (sign === "`") {
+      for (at += 1; at < text.length && text[at] !== "`"; at += 1) {
+        if (text[at] === "\\") at += 1;
+        else if (text.startsWith("${", at)) {
+          const end = scan(text, at + 2, found, "}");
+          found.push(text.slice(at + 2, end));
+          at = end;
+        }
+      }
+    }
+  }
+  return text.length;
+}
+
+/** Numbers, states and words of the page's own, which need no marks. */
+const own = new Set(["number", "code", "name", "value", "way", "isPaused", "isRecorded"]);
+/** What of a module's labels, titles and questions is inserted as it came. */
+function unmarked(text) {
+  const found = [];
+  for (const place of text.matchAll(/"aria-label"[:,]|\btitle:|\bconfirm\(/g)) scan(text, place.index + place[0].length, found);
+  return found.filter((insertion) => insertion.replace(/"(?:[^"\\]|\\.)*"/g, "")
+    .replace(/\b(?:plain|count|quantity)\((?:[^()]|\([^()]*\))*\)|\bnew Date\([^()]*\)\.toISOString\(\)/g, "")
+    .match(/[\w$.[\]]+/g)?.some((word) => !own.has(word)) ?? false);
+}
+equal("insertions that are found", unmarked('el("a", { title: `of ${one.id}`, "aria-label": `Open ${isOld ? `${a[0]}` : ""} ${plain(b.c)}` }, `${d.e}`); confirm(`${id}?`);'),
+  ["one.id", "a[0]", "isOld ? `${a[0]}` : \"\"", "id"]);
+for (const name of readdirSync(process.argv[2]).filter((one) => one.endsWith(".js"))) {
+  equal(`${name}: text from outside in labels, titles or questions without plain()`, unmarked(readFileSync(`${process.argv[2]}/${name}`, "utf8")), []);
 }
 process.exit(0);

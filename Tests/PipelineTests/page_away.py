@@ -29,10 +29,10 @@ SINCE = "/since \\d\\d:\\d\\d:\\d\\d UTC/.test(said)"
 
 
 def banner(name, *texts):
-    """One line for the cause, with its time and with what still works."""
+    """One line for the cause, with its time and with what still works. The figures may be those of before besides."""
     words = "".join(f" && said.includes({text!r})" for text in texts)
     return BANNER + f"""
-        const causes = [...banner.querySelectorAll('strong')].map((one) => one.textContent);
+        const causes = [...banner.querySelectorAll('strong')].map((one) => one.textContent).filter((one) => one !== 'The API');
         return said !== '' && causes.length === 1 && causes[0] === {name!r} && {SINCE}{words}"""
 
 

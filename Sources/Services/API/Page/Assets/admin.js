@@ -74,7 +74,7 @@ async function make() {
 
 /** Whoever uses a revoked key is refused at once, so it takes a second word. */
 async function revoke(key) {
-  if (!confirm(`Revoke the key of ${plain(key.name)} (${key.id})? Whoever uses it is refused from then on, for good.`)) return;
+  if (!confirm(`Revoke the key of ${plain(key.name)} (${plain(key.id)})? Whoever uses it is refused from then on, for good.`)) return;
   try {
     await api(`/keys/${encodeURIComponent(key.id)}`, { method: "DELETE" });
     said.replaceChildren(el("p", { class: "notice" }, "The key of ", foreign(key.name), " is revoked."));

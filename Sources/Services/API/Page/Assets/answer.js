@@ -34,7 +34,7 @@ function passage(citation) {
       ["words", citation.scores.lexical === null ? "–" : citation.scores.lexical.toFixed(3)]]));
   const node = el("li", { class: "hit" },
     el("div", { class: "hit-head" }, el("span", { class: "cite" }, String(citation.n)), link(citation.url, citation.title || citation.doc_id),
-      el("span", { class: "space" }), traceLink(citation.doc_id, citation.collection, "Trace", { "aria-label": `Trace of citation ${citation.n}` })),
+      el("span", { class: "space" }), traceLink(citation.doc_id, citation.collection, "Trace", { "aria-label": `Trace of citation ${plain(citation.n)}` })),
     foreign(citation.snippet, "blockquote", "passage"), el("p", { class: "faint" }, origin(citation)), details);
   return { citation, node, details, summary };
 }

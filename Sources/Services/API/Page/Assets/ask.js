@@ -1,5 +1,5 @@
 // Search and answers: what is found with the scores of both arms, what is answered with its citations.
-import { api, el, failure, foreign, link } from "./dom.js";
+import { api, el, failure, foreign, link, plain } from "./dom.js";
 import { action, count, empty, labelled, option, origin, quantity, time, traceLink, values, words } from "./parts.js";
 import { readEvents } from "./sse.js";
 import { showAnswer } from "./answer.js";
@@ -210,7 +210,7 @@ function append(hits, reply, body) {
 function row(hit, best) {
   return el("li", { class: "hit" },
     el("div", { class: "hit-head" }, link(hit.url, hit.title || hit.doc_id), el("span", { class: "space" }),
-      traceLink(hit.doc_id, hit.collection, "Trace", { "aria-label": `Trace ${hit.title}` })),
+      traceLink(hit.doc_id, hit.collection, "Trace", { "aria-label": `Trace ${plain(hit.title || hit.doc_id)}` })),
     foreign(hit.snippet, "p", "snippet"),
     el("div", { class: "hit-foot" }, el("span", { class: "faint" }, origin(hit), " · ", time(hit.event_time),
       hit.copies ? ` · ${count(hit.copies)} more of this text` : ""), el("span", { class: "space" }),

@@ -1,5 +1,5 @@
 // The chain from a passage to its raw event, as a picture with times, and each link with what it holds.
-import { el, foreign, link } from "./dom.js";
+import { el, foreign, link, plain } from "./dom.js";
 import { clock, command, count, facts, quantity, time } from "./parts.js";
 import { pretty, viewer } from "./json.js";
 
@@ -39,7 +39,7 @@ function way(times) {
   if (!times?.steps.length) return null;
   const total = times.total_ms ?? times.steps.reduce((sum, one) => sum + one.ms, 0);
   const bar = el("div", { class: "way-bar", "aria-hidden": "true" }, times.steps.map((one, index) => {
-    const part = el("span", { class: `w-${index % 6}`, title: `${one.from} to ${one.to}: ${quantity(one.ms, "ms")}` });
+    const part = el("span", { class: `w-${index % 6}`, title: `${plain(one.from)} to ${plain(one.to)}: ${quantity(one.ms, "ms")}` });
     part.style.flexGrow = String(Math.max(one.ms, total / 200, 0.01));
     return part;
   }));

@@ -95,8 +95,8 @@ export function chart({ title, unit, lines, objective = null, objectiveText = ""
       const values = shown.values[line.name] ?? [];
       words[number].textContent = all.length ? say(line, values[lastOf(values)]) : "";
     });
-    drawing.setAttribute("aria-label",
-      `${title}: ${all.length ? `${words.map((word) => word.textContent).join(", ")}; highest ${quantity(highest, unit)}` : unless}`);
+    const label = `${title}: ${all.length ? `${words.map((word) => word.textContent).join(", ")}; highest ${quantity(highest, unit)}` : unless}`;
+    drawing.setAttribute("aria-label", label);
   }
 
   return {

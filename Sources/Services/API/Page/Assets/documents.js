@@ -1,5 +1,5 @@
 // Collections, and the documents of one: listed, written, deleted, and watched until they can be found.
-import { api, el, failure, foreign, serverNow } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow } from "./dom.js";
 import { action, count, empty, facts, labelled, loading, option, pill, table, time, traceLink } from "./parts.js";
 
 export const title = "Documents";
@@ -134,7 +134,7 @@ function take(found) {
   list.replaceChildren(listed.length
     ? table("Documents, by their ids", ["id", "title", "version", "time", ""], listed.map((one) => [
       foreign(one.doc_id, "code"), foreign(one.title), foreign(one.version), time(one.event_time),
-      el("button", { class: "small", type: "button", "aria-label": `Open ${one.doc_id}`, onclick: () => mayLeave() && edit(one.doc_id) }, "Open")]))
+      el("button", { class: "small", type: "button", "aria-label": `Open ${plain(one.doc_id)}`, onclick: () => mayLeave() && edit(one.doc_id) }, "Open")]))
     : empty("The index shows no document of this collection yet."));
 }
 
@@ -270,7 +270,7 @@ async function write() {
 /** It leaves searches for everybody, so it takes a second word. */
 async function deleteEdited() {
   const id = edited;
-  if (id === null || !confirm(`Delete the document ${id}?`)) return;
+  if (id === null || !confirm(`Delete the document ${plain(id)}?`)) return;
   const fields = collections.get(choice.value)?.fields ?? null;
   let version = null;
   if (fields !== null && fields.version !== null) {

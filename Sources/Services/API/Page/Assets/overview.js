@@ -1,5 +1,5 @@
 // The first screen: is it fresh, how far behind, what is coming in, what can be done here.
-import { api, el, failure, foreign, link, serverNow, span } from "./dom.js";
+import { api, el, failure, foreign, link, plain, serverNow, span } from "./dom.js";
 import { count, empty, level, loading, origin, pill, quantity, traceLink } from "./parts.js";
 import { chart, strip } from "./chart.js";
 import { onStatus, platform, repeat } from "./status.js";
@@ -109,22 +109,38 @@ const sentences = {
   unknown: "Unknown: nobody can tell how far the index is behind.",
 };
 
+/** What the figures are of while no status is known, or none is shown. */
+const nothing = { freshness: null, delay: null, stages: [], sources: [], indexed_at: null, events_behind: null, way_ms: null, generation: null };
+
 function showStatus() {
   if (!isShown) return;
-  const { status, awaySince, failure: words } = platform;
-  headline.parentElement.className = `top-words is-${awaySince !== null ? "bad" : level(status?.freshness)}`;
-  if (awaySince !== null) {
-    write(headline, "Not connected: the figures below are the last ones known.");
+  const { status, awaySince, troubledSince, failure: words } = platform;
+  const state = awaySince !== null ? "bad" : troubledSince !== null ? "slow" : level(status?.freshness);
+  headline.parentElement.className = `top-words is-${state}`;
+  // Figures of before stay while nobody has newer ones; those that this key may not see do not.
+  if (awaySince !== null || troubledSince !== null) {
+    write(headline, unanswered(status, awaySince));
     write(reason, words);
     return;
   }
-  if (!status) {
+  if (status) {
+    write(headline, sentences[status.freshness] ?? status.freshness);
+    write(reason, [status.freshness_reason, delayWords(status)].filter(Boolean).join(" · "));
+  } else {
     write(headline, words ? "The pipeline is not shown to you." : "Looking at the pipeline…");
     write(reason, words);
-    return;
   }
-  write(headline, sentences[status.freshness] ?? status.freshness);
-  write(reason, [status.freshness_reason, delayWords(status)].filter(Boolean).join(" · "));
+  showFigures(status ?? nothing);
+}
+
+/** Why the figures are not those of now. */
+function unanswered(status, awaySince) {
+  if (awaySince !== null) return status ? "Not connected: the figures below are the last ones known." : "Not connected.";
+  return status ? "The API does not tell how it is with the pipeline: the figures below are the last ones known."
+    : "The API does not tell yet how it is with the pipeline.";
+}
+
+function showFigures(status) {
   const found = Object.fromEntries(status.stages.map((stage) => [stage.name, stage]));
   const indexed = Date.parse(status.indexed_at ?? "");
   const way = status.way_ms;
@@ -226,6 +242,9 @@ function sourceLine() {
   } };
 }
 
+/** What a key showed is not shown without it. */
+const isRefused = (error) => error.status === 401 || error.status === 403;
+
 async function lookAtNewest() {
   try {
     const reply = await api(`/events/recent?limit=${newestMax}`);
@@ -233,6 +252,7 @@ async function lookAtNewest() {
     showNewest(reply.events.slice(0, newestMax));
   } catch (error) {
     newestState.replaceChildren(failure(error));
+    if (isRefused(error)) showNewest([]);
   }
 }
 
@@ -253,7 +273,7 @@ function row(event) {
   const since = indexed - happened > 3600000 ? indexed : happened;
   return el("li", {}, el("span", { class: "age" }, span(serverNow() - since)), el("span", { class: "one-line" }, link(event.url, event.title || event.doc_id)),
     el("span", { class: "faint one-line origin" }, origin(event)),
-    traceLink(event.doc_id, event.collection, "Trace", { "aria-label": `Trace ${event.title}` }));
+    traceLink(event.doc_id, event.collection, "Trace", { "aria-label": `Trace ${plain(event.title || event.doc_id)}` }));
 }
 
 /** The answers given last, each a click from its raw events. */
@@ -263,8 +283,11 @@ async function lookAtAnswers() {
     if (given.matches(":hover, :focus-within")) return;
     given.replaceChildren(...answers.map((one) => el("li", {}, el("span", { class: "faint" }, `${span(serverNow() - Date.parse(one.created_at))} ago`),
       el("span", { class: "one-line" }, foreign(one.question), one.refused ? el("span", { class: "faint" }, " · refused") : null),
-      traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${one.question}` }))));
-  } catch { /* the view of traces says why there are none */ }
+      traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${plain(one.question)}` }))));
+  } catch (error) {
+    // The view of traces says why there are none.
+    if (isRefused(error)) given.replaceChildren();
+  }
 }
 
 async function lookAtHistory() {
@@ -272,10 +295,11 @@ async function lookAtHistory() {
     const history = await api("/history");
     historyState.replaceChildren();
     const minutes = Math.round(slots * history.step_seconds / 60);
-    write(hour, minutes === 60 ? "The last hour" : `The last ${minutes} minutes`);
+    const length = minutes === 60 ? "last hour" : `last ${minutes} minutes`;
+    write(hour, `The ${length}`);
     for (const one of charts) one.show(history, slots);
     const now = history.freshness.at(-1);
-    states.replaceChildren(strip(history.freshness, slots, `Freshness over the last hour, now ${now ?? "not known"}`),
+    states.replaceChildren(strip(history.freshness, slots, `Freshness over the ${length}, now ${now ?? "not known"}`),
       now ? pill(now) : "");
   } catch (error) {
     historyState.replaceChildren(failure(error));

@@ -73,7 +73,7 @@ function follow() {
 }
 
 function showHeader() {
-  const { status, awaySince, failure } = platform;
+  const { status, awaySince, troubledSince } = platform;
   const pipeline = status?.pipeline;
   // Which address another process reads is not known here; what is declared is.
   const words = { live: "live stream", local: "local stream", recording: "recording", generated: "generated events",
@@ -86,19 +86,20 @@ function showHeader() {
   const name = pipeline?.name ?? status?.sources.map((one) => one.name).join(", ");
   if (name) source.append(" · ", foreign(name));
   const pill = byId("freshness");
-  const { text, state } = freshness(status, awaySince, failure);
+  const { text, state } = freshness(platform);
   pill.textContent = text;
   pill.className = `pill level-${state}`;
   document.body.dataset.level = state;
   const behind = byId("behind");
-  behind.hidden = awaySince !== null || !(status?.events_behind > 0 && status.freshness !== "fresh");
+  behind.hidden = awaySince !== null || troubledSince !== null || !(status?.events_behind > 0 && status.freshness !== "fresh");
   behind.textContent = `${count(status?.events_behind)} behind`;
   behind.className = `pill level-${state}`;
 }
 
 /** One sentence on whether what the page shows is what the world does. */
-function freshness(status, awaySince, failure) {
+function freshness({ status, awaySince, troubledSince, failure }) {
   if (awaySince !== null) return { text: `not connected for ${span(Date.now() - awaySince)}`, state: "bad" };
+  if (troubledSince !== null) return { text: `no figures for ${span(Date.now() - troubledSince)}`, state: "slow" };
   if (!status) return { text: failure || "…", state: "slow" };
   const indexed = Date.parse(status.indexed_at ?? "");
   const newest = Number.isNaN(indexed) ? "nothing indexed yet" : `newest ${span(serverNow() - indexed)} ago`;
@@ -130,8 +131,8 @@ function showHealth({ health, awaySince, troubledSince, failure }) {
     el("strong", {}, name), " ", el("span", {}, entry.state), el("p", { class: "faint" }, foreign(entry.message || "no complaint"),
       Object.entries(entry.detail).map(([key, value]) => [" · ", key, ": ", foreign(value)])))));
   const known = faults(entries);
-  // A part that is away says more than that a request for the figures failed.
-  banner(known.length ? known : troubles);
+  // Whatever else is away: figures that are not those of now are said to be so.
+  banner([...known, ...troubles]);
 }
 
 /** What is away, since when, and what still works; gone by itself when all is well. */

@@ -1,5 +1,5 @@
 // What several views show in one way: numbers, states, tables, notices.
-import { el, foreign, marked } from "./dom.js";
+import { el, foreign, marked, plain } from "./dom.js";
 
 /** A whole number with marks for thousands; a dash where it is not known. */
 export const count = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en"));
@@ -44,6 +44,7 @@ export const time = (text, fractions = false) => el("time", { dateTime: text ?? 
 const levels = {
   fresh: "good", late: "slow", stale: "bad", unknown: "bad", ok: "good", degraded: "slow", failed: "bad",
   running: "slow", paused: "slow", interrupted: "bad", done: "good", active: "good", candidate: "slow",
+  taken: "good", complete: "good", refused: "bad", given_up: "slow",
 };
 export const level = (state) => levels[state] ?? "plain";
 export const pill = (state, text = state) => el("span", { class: `pill level-${level(state)}` }, text);
@@ -54,7 +55,7 @@ export const facts = (rows) => el("dl", { class: "facts" },
 
 /** A table that scrolls by itself where it is too wide. */
 export function table(caption, head, rows) {
-  return el("div", { class: "table", tabIndex: 0, role: "region", "aria-label": `${caption}: table` },
+  return el("div", { class: "table", tabIndex: 0, role: "region", "aria-label": `${plain(caption)}: table` },
     el("table", {}, el("caption", { class: "unseen" }, caption),
       el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name || el("span", { class: "unseen" }, "what to do"))))),
       el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell)))))));
@@ -89,7 +90,7 @@ export function command(text, what) {
       } catch {
         said.textContent = "the browser does not let this page copy";
       }
-    }, { class: "small", "aria-label": `Copy the command: ${what}` }), said);
+    }, { class: "small", "aria-label": `Copy the command: ${plain(what)}` }), said);
 }
 
 /** Members of a form by their names; empty ones are left out. */

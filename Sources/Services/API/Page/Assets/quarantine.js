@@ -192,7 +192,7 @@ async function changeMany(way, isDry) {
 /** One that was decided already is taken again only on purpose: redriving publishes it a second time. */
 async function changeOne(way, record) {
   const isOpen = record.state === "open";
-  if (!isOpen && !confirm(`This record is ${record.state} already. ${way === "redrive" ? "Publish it again" : "Discard it"} all the same?`)) return;
+  if (!isOpen && !confirm(`This record is ${plain(record.state)} already. ${way === "redrive" ? "Publish it again" : "Discard it"} all the same?`)) return;
   await change(way, { ...place(record), ...(isOpen ? {} : { force: true }) }, true);
 }
 

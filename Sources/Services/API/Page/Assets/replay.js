@@ -1,5 +1,5 @@
 // Other logic over the raw events: look at what would change, make it, compare, promote, roll back.
-import { api, el, failure, foreign, serverNow } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow } from "./dom.js";
 import { action, count, difference, empty, facts, labelled, loading, option, pill, quantity, table, time, traceLink, values } from "./parts.js";
 import { readEvents, silenceMillisecondsMax } from "./sse.js";
 import { compare } from "./golden.js";
@@ -241,7 +241,7 @@ function run(replay) {
   const pausing = (isPaused) => ({ method: "PATCH", body: { paused: isPaused } });
   const differences = el("button", { class: "small", type: "button", onclick: () => report.replaceChildren(reportView(replay)) }, "Differences");
   differences.dataset.name = `differences ${replay.id}`;
-  const progress = el("progress", { max: Math.max(1, replay.wanted_offsets), value: replay.done_offsets, "aria-label": `Progress of replay ${replay.id}` });
+  const progress = el("progress", { max: Math.max(1, replay.wanted_offsets), value: replay.done_offsets, "aria-label": `Progress of replay ${plain(replay.id)}` });
   return el("div", { class: "run", id: `run-${replay.id}` },
     el("div", { class: "bar" }, el("strong", {}, replay.dry_run ? `Dry run ${replay.id}` : `Generation ${replay.generation ?? replay.id}`), pill(replay.state),
       el("span", { class: "space" }),
@@ -347,7 +347,7 @@ async function listGenerations() {
               { class: "small accent" }),
             action("Give up", async () => {
               // What was made in hours would be gone by a click, beside the one that serves it.
-              if (!confirm(`Give up generation ${one.generation}, with ${count(one.documents)} documents? Only another replay brings it back.`)) return;
+              if (!confirm(`Give up generation ${plain(one.generation)}, with ${count(one.documents)} documents? Only another replay brings it back.`)) return;
               await change(one.generation, "prune", `Generation ${one.generation} is given up.`)();
             }, { class: "small danger" }))];
       })));

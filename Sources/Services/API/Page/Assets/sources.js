@@ -1,11 +1,13 @@
 // The declared sources: what each does, and what people ask of it: to stand still, to continue, to read its table again.
-import { api, el, failure, foreign, serverNow, span } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow, span } from "./dom.js";
 import { action, count, empty, facts, labelled, pill, quantity, time, values } from "./parts.js";
 import { platform } from "./status.js";
 
 export const title = "Sources";
 
 const lookMilliseconds = 2000;
+/** How long the next look at what was asked of a source waits, at most, after looks that failed. */
+const requestsWaitMilliseconds = 60000;
 /** Of what was asked of a source, so many are on its card. */
 const requestsShown = 3;
 /** As many as the API takes of a key, in bytes. */
@@ -37,6 +39,15 @@ export function hide() {
   isShown = false;
   clearTimeout(timer);
   said.replaceChildren();
+}
+
+/** What another key showed is not shown with this one, and what was refused is asked for again. */
+export function keyChanged() {
+  looks += 1;
+  cards.clear();
+  list.replaceChildren();
+  said.replaceChildren();
+  hasFailed = false;
 }
 
 async function look() {
@@ -105,15 +116,21 @@ function card(source) {
   let isPaused = source.paused !== null;
   /** What was there at the last look at the requests; null where another look is wanted. */
   let lookedAt = null;
+  /** After a look that failed: how long the next one waits, and the time of this browser's clock before which there is none. */
+  let [wait, waitsUntil] = [0, 0];
   const showRequests = async (state) => {
     lookedAt = state;
     try {
       const { requests } = await api(`/sources/${encodeURIComponent(source.name)}/requests?limit=${requestsShown}`);
       asked.replaceChildren(requests.length ? facts([["last asked", requests.map(requestWords)]]) : "");
+      [wait, waitsUntil] = [0, 0];
       // What is on its way has another word soon.
       if (requests.some((one) => one.outcome === "asked")) lookedAt = null;
-    } catch {
+    } catch (error) {
       lookedAt = null;
+      wait = Math.min(requestsWaitMilliseconds, Math.max(2 * wait, 2 * lookMilliseconds));
+      waitsUntil = Date.now() + wait;
+      asked.replaceChildren(empty("What was asked of it cannot be read: ", foreign(error.message)));
     }
   };
   const ask = async (what, body) => {
@@ -130,15 +147,16 @@ function card(source) {
       said.replaceChildren(failure(error));
     }
     lookedAt = null;
+    waitsUntil = 0;
     await look();
   };
   const pause = action("", () => ask(isPaused ? "resume" : "pause"), { class: "small" });
   const isOurs = source.connector !== "none";
-  const part = el("form", { class: "filters", "aria-label": `What is read again of ${source.name}` },
+  const part = el("form", { class: "filters", "aria-label": `What is read again of ${plain(source.name)}` },
     labelled("keys from", el("input", { name: "from", size: 12, maxLength: keyCharactersMax, placeholder: "the first" })),
     labelled("to", el("input", { name: "to", size: 12, maxLength: keyCharactersMax, placeholder: "the last" })),
     el("button", { class: "small", type: "submit" }, "Read the table again"));
-  const giveUp = action("Give up", () => ask("give-up"), { class: "small", hidden: true, "aria-label": `Give up what is read again of ${source.name}` });
+  const giveUp = action("Give up", () => ask("give-up"), { class: "small", hidden: true, "aria-label": `Give up what is read again of ${plain(source.name)}` });
   part.append(giveUp);
   part.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -147,7 +165,7 @@ function card(source) {
     await ask("snapshot", values(part));
     button.disabled = false;
   });
-  const box = el("section", { class: "panel", "aria-label": source.name },
+  const box = el("section", { class: "panel", "aria-label": plain(source.name) },
     el("div", { class: "bar" }, el("strong", {}, foreign(source.name)), el("span", { class: "tag" }, source.connector), state, el("span", { class: "space" }),
       isOurs ? pause : null),
     shown, asked, source.connector === "postgres" ? part : null);
@@ -161,7 +179,7 @@ function card(source) {
       const isAsked = isPaused && one.phase !== null && one.phase !== "paused";
       state.replaceChildren(isPaused ? pill("paused", isAsked ? "is to stand still" : "paused") : pill(one.phase ?? "", one.phase ?? "runs elsewhere"), " ", pill(one.freshness));
       pause.textContent = isPaused ? "Resume" : "Pause";
-      pause.setAttribute("aria-label", `${pause.textContent} ${one.name}`);
+      pause.setAttribute("aria-label", `${isPaused ? "Resume" : "Pause"} ${plain(one.name)}`);
       shown.replaceChildren(facts([
         isPaused ? ["paused", [time(one.paused.at), one.paused.by ? [" by ", foreign(one.paused.by)] : "", one.paused.reason ? [": ", foreign(one.paused.reason)] : ""]] : null,
         ["position", [count(one.position), one.rate_per_sec === null ? "" : ` · ${quantity(one.rate_per_sec, "per_second")}`]],
@@ -170,7 +188,7 @@ function card(source) {
         one.snapshot === null ? null : ["snapshot", snapshotWords(one.snapshot)],
         ["last error", trouble(one)]]));
       const now = JSON.stringify([one.paused, one.phase, one.snapshot?.id ?? null, one.snapshot?.state ?? null]);
-      if (now !== lookedAt) showRequests(now);
+      if (now !== lookedAt && Date.now() >= waitsUntil) showRequests(now);
     },
   };
 }

@@ -1,5 +1,5 @@
 // The live feed: every document as it becomes searchable, with its way there.
-import { api, el, failure, foreign, serverNow, span } from "./dom.js";
+import { api, el, failure, foreign, plain, serverNow, span } from "./dom.js";
 import { clock, count, empty, labelled, origin, quantity, time, values, withoutTitle, words } from "./parts.js";
 import { follow } from "./sse.js";
 import { onStatus, platform } from "./status.js";
@@ -24,7 +24,7 @@ const recordedMilliseconds = 3600000;
 
 const state = {
   rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], measured: { committed: [], searchable: [], all: [] },
-  counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, begun: 0,
+  counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, begun: 0, taken: 0,
   /** Why the stream is away; why the newest documents cannot be read; and a word about the stream, with its time. */
   failure: null, recentFailure: null, notice: null, said: null,
 };
@@ -104,15 +104,16 @@ async function restart() {
   showNote();
 }
 
-/** How much is held: for whoever checks that it stays so little. */
+/** How much is held, and of how many events since the page was loaded: to check that it stays so little. */
 export const sizes = () => ({
   rows: state.rows.size, waiting: state.waiting.length, ways: state.ways.size, done: state.done.size, arrivals: state.arrivals.length,
-  measured: Math.max(...Object.values(state.measured).map((list) => list.length)),
+  measured: Math.max(...Object.values(state.measured).map((list) => list.length)), taken: state.taken,
 });
 
 /** An event of the stream. */
 export function take(name, data) {
   if (name === "event") {
+    state.taken += 1;
     state.arrivals.push(performance.now());
     // The stream has gone on since.
     if (state.notice !== null || state.recentFailure !== null) {
@@ -224,7 +225,7 @@ function append(event) {
   const found = event.searchableAt ?? event.way?.searchable ?? serverNow();
   const isRecorded = found - happened > recordedMilliseconds;
   const clock = el("time", { class: "age", dateTime: event.event_time,
-    title: `event time ${event.event_time}${isRecorded ? "\nThe clock counts from when it became searchable: the event is recorded." : ""}` });
+    title: `event time ${plain(event.event_time)}${isRecorded ? "\nThe clock counts from when it became searchable: the event is recorded." : ""}` });
   const way = el("span", { class: "way" });
   const row = { clock, way, since: isRecorded ? found : happened };
   row.node = el("li", { class: "row" }, clock,
