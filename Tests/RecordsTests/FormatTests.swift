@@ -39,23 +39,6 @@ struct TestHasher: ContentHasher {
         }
     }
 
-    /// A redriven record keeps its headers, and with them the time of the first time.
-    @Test func aRedrivenRecordDoesNotSayWhenItCame() {
-        var headers = RecordHeaderText()
-        func add(_ name: String, _ value: String) {
-            Array(name.utf8).withUnsafeBufferPointer { name in
-                Array(value.utf8).withUnsafeBytes { headers.add(name, $0) }
-            }
-        }
-        add(IngestTimeHeader.header, "1790000000000")
-        #expect(headers.receivedMilliseconds == 1_790_000_000_000)
-        add(RedriveOrigin.header, "t/3/4")
-        #expect(headers.receivedMilliseconds == nil)
-        headers.removeAll()
-        add(IngestTimeHeader.header, "1790000000001")
-        #expect(headers.receivedMilliseconds == 1_790_000_000_001)
-    }
-
     /// Calls `body` with records of every kind: texts, keys that are no UTF-8, headers, tombstones.
     private func forEachRecord(_ body: (SourceRecord, _ embedsValue: Bool) throws -> Void) rethrows {
         let payload = Array(#"{"meta":{"id":"x","offset":7},"value":[{},"]"],"headers":[["may_repeat","MQ=="]]}"#.utf8)
