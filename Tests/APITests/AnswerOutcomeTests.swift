@@ -79,6 +79,16 @@ import Testing
         #expect(count(fixture, .failed) == 2 && timed(fixture) == 0)
     }
 
+    @Test func aToolsFaultIsBrokenSinceItsStatusIs200() async throws {
+        let fixture = APIFixture(isAnswerEnabled: false)
+        let call =
+            #"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "answer", "arguments": \#(Self.known)}}"#
+        let reply = await fixture.reply(APIFixture.posting("/mcp", call, ["MCP-Protocol-Version": "2025-06-18"]))
+        #expect(reply.status == 200)
+        #expect(try JSONValue.parse(reply.body, maxDepth: 64)["result"]?["isError"]?.bool == true)
+        #expect(count(fixture, .broken) == 1 && count(fixture, .failed) == 0 && timed(fixture) == 1)
+    }
+
     /// Who is refused an answer need not ask a second time for the reason.
     @Test func theEndOfARefusalSaysWhatWasMissing() async throws {
         let fixture = APIFixture()

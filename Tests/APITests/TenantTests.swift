@@ -1,6 +1,7 @@
 import Access
 import Bytes
 import HTTPServer
+import Health
 import JSONScan
 import Records
 import Retrieval
@@ -135,6 +136,24 @@ import Testing
         let key = try #require(try caller("the platform for quokka").headers["X-API-Key"])
         let reply = await scene.fixture.reply(HTTPRequest(target: "/pipeline/status", headers: ["X-API-Key": key]))
         #expect(try JSONValue.parse(reply.body)["sources"]?.array?.count == 3)
+    }
+
+    /// What waits of another tenant's source is not this one's delay.
+    @Test func aDelayIsOfOnesOwnSources() async throws {
+        let flow = scene.fixture.api.dependencies.flow
+        for (number, marked) in MarkedTenant.all.enumerated() {
+            flow.note(
+                IndexLook(
+                    generation: 1, indexVersion: 5, indexedAtMilliseconds: nil,
+                    places: [0: IndexLook.Place(next: 0, low: 0, high: number == 0 ? 90_000 : Int64(number))],
+                    atMilliseconds: 0),
+                of: marked.source.name, topic: marked.source.topic)
+        }
+        for caller in scene.callers {
+            let number = try #require(MarkedTenant.all.firstIndex(of: caller.home))
+            let delay = await scene.body(APIFixture.request(.status), caller)["delay"]
+            #expect(delay?["events"]?.integer == (number == 0 ? 90_000 : Int64(number)), "\(caller)")
+        }
     }
 
     /// A label for each declared tenant, and for nobody else.

@@ -143,6 +143,19 @@ import Testing
         #expect(wishes.answer(to: "r-9")?.word == "complete")
     }
 
+    /// A process that remembers more, or less, comes to the same.
+    @Test(arguments: [3, 50, 500]) func aKeyThatIsUsedAgainMuchLaterIsAnotherRequest(historyMax: Int) {
+        var wishes = SourceWishes(historyMax: historyMax)
+        wishes.take(Self.request(.pause, id: "again"))
+        for number in 0..<49 { wishes.take(Self.request(.resume, id: "r-\(number)")) }
+        wishes.take(Self.request(.pause, id: "again"))
+        #expect(wishes.pause == nil && wishes.hasTaken(Self.request(.pause, id: "again")))
+        wishes.take(Self.request(.resume, id: "r-49"))
+        #expect(!wishes.hasTaken(Self.request(.pause, id: "again")))
+        wishes.take(Self.request(.pause, id: "again"))
+        #expect(wishes.pause?.id == "again")
+    }
+
     @Test func noMoreIsRememberedThanIsAskedFor() {
         var wishes = SourceWishes(historyMax: 3)
         for number in 0..<9 { wishes.take(Self.request(.pause, id: "r-\(number)")) }

@@ -60,12 +60,51 @@ import Testing
         #expect(late.indexed == 40 && late.searchable == 0)
     }
 
-    @Test func timesAreOfTheLastMinute() {
-        func way(_ milliseconds: Int64) -> EventDwell {
-            EventDwell(
-                event: nil, received: nil, broker: 0, committed: milliseconds, indexed: milliseconds,
-                searchable: milliseconds)
+    private func way(_ milliseconds: Int64) -> EventDwell {
+        EventDwell(
+            event: nil, received: nil, broker: 0, committed: milliseconds, indexed: milliseconds,
+            searchable: milliseconds)
+    }
+
+    /// A topic that was copied from another one keeps its headers, and anybody can send them.
+    @Test(arguments: [0, 1_790_000_000, 1_790_000_000_000 - 259_200_000, 1_790_003_600_001, .max, .min] as [Int64])
+    func aTimeThatIsFarAwayIsNotKnown(received: Int64) {
+        let broker: Int64 = 1_790_000_000_000
+        let copied = EventDwell(
+            event: broker - 50, received: received, broker: broker, committed: broker + 5, indexed: broker + 6,
+            searchable: broker + 10)
+        #expect(copied.broker == nil && copied.received == 50 && copied.whole == 60)
+    }
+
+    /// At a thousand a second as well, and the first seconds of it are not lost.
+    @Test func aBusyMinuteIsAWholeOne() {
+        for second in 0..<60 {
+            for _ in 0..<20 { flow.note(searchable: 50, Array(repeating: way(second < 6 ? 2_000 : 100), count: 50)) }
+            clock.pass(seconds: 1)
         }
+        let times = stage(.committed)?.dwell
+        #expect(times?.p50 == 100 && times?.p95 == 2_000)
+        #expect(flow.fromBroker(sinceNanoseconds: clock.nanoseconds - 10_000_000_000)?.p99 == 100)
+    }
+
+    @Test func samplesOfOneSecondStandForAllOfIt() throws {
+        for number in 0..<500 as Range<Int64> { flow.note(searchable: 10, (0..<10).map { way(number * 10 + $0) }) }
+        let times = try #require(stage(.committed)?.dwell)
+        #expect(abs(times.p50 - 2_500) < 250 && abs(times.p95 - 4_750) < 250)
+    }
+
+    /// Of a hundred a second; those of half a minute wait and come at once, as 250 samples.
+    @Test func whatComesAtOnceWeighsAsMuchAsItIs() {
+        for _ in 0..<20 {
+            flow.note(searchable: 100, Array(repeating: way(100), count: 100))
+            clock.pass(seconds: 1)
+        }
+        clock.pass(seconds: 30)
+        flow.note(searchable: 3_000, Array(repeating: way(9_000), count: 250), each: 12)
+        #expect(stage(.committed)?.dwell?.p50 == 9_000)
+    }
+
+    @Test func timesAreOfTheLastMinute() {
         flow.note(searchable: 1, [way(900)])
         clock.pass(seconds: 50)
         flow.note(searchable: 99, (1...99).map { way(Int64($0)) })
@@ -109,11 +148,67 @@ import Testing
         look([0: (next: 1, high: 4)], of: "b")
         #expect(lags() == [3, 2, 5])
         clock.pass(seconds: 11)
+        flow.note(committed: [0: 9], isHeld: false, topic: "a")
         look([0: (next: 8, high: 10)])
         #expect(lags() == [nil, nil, nil], "the other one's figures are too old")
         clock.pass(seconds: 1)
         flow.forget("b")
         #expect(lags() == [1, 1, 2])
+    }
+
+    /// A reader that is away says no more how far the lake is, nor whether it is full.
+    @Test(arguments: [true, false]) func howFarTheLakeIsHoldsForSomeSeconds(isHeld: Bool) {
+        flow.note(committed: [0: 20], isHeld: isHeld, topic: "a")
+        for second in 0..<15 as Range<Int64> {
+            look([0: (next: 10, high: 30 + second)])
+            if second < 10 { #expect(lags()[0] == (isHeld ? 0 : 10 + second)) }
+            clock.pass(seconds: 1)
+        }
+        #expect(lags() == [nil, nil, 34] && stage(.committed)?.ratePerSecond == nil)
+        flow.note(committed: [0: 40], isHeld: false, topic: "a")
+        look([0: (next: 10, high: 44)])
+        #expect(lags() == [4, 30, 34] && flow.counts?.committed == 20)
+        flow.forget("a")
+        look([0: (next: 10, high: 44)])
+        #expect(lags() == [nil, nil, 34], "what was told was of the one that is gone")
+    }
+
+    @Test func aLakeThatWasJustToldOfDoesNotStandStill() {
+        for number in 0..<4 as Range<Int64> {
+            flow.note(committed: [0: 20], isHeld: false, topic: "a")
+            look([0: (next: 10, high: 500)])
+            #expect(stage(.committed)?.ratePerSecond == (number < 3 ? nil : 0))
+            clock.pass(seconds: 1)
+        }
+    }
+
+    /// Nothing is read, and the log loses its beginning.
+    @Test func whatExpiresPassesNoStage() {
+        for number in 0..<5 as Range<Int64> {
+            flow.note(committed: [0: 10], isHeld: false, topic: "a")
+            flow.note(
+                IndexLook(
+                    generation: 1, indexVersion: 1, indexedAtMilliseconds: nil,
+                    places: [0: IndexLook.Place(next: 10, low: 10 + number * 20, high: 200)], atMilliseconds: 0),
+                of: "a", topic: "a")
+            clock.pass(seconds: 1)
+        }
+        #expect(flow.counts?.indexed == 0 && flow.counts?.committed == 0)
+        #expect(stage(.indexed)?.ratePerSecond == 0 && lags() == [0, 110, 110])
+    }
+
+    @Test func whatWaitsIsOfTheSourcesThatAreMeant() throws {
+        for (source, committed) in [("a", 9), ("b", 2)] as [(String, Int64)] {
+            flow.note(committed: [0: committed], isHeld: false, topic: source)
+        }
+        look([0: (next: 8, high: 10)])
+        look([0: (next: 1, high: 90_000)], of: "b")
+        func lags(_ names: Set<String>) -> [Int64?] { flow.reading.stages(ofSources: names).suffix(3).map(\.lag) }
+        #expect(lags(["a"]) == [1, 1, 2] && lags(["a", "b"]) == [89_999, 2, 90_001])
+        #expect(lags(["a", "none"]) == [nil, nil, nil] && flow.reading.stages(ofSources: []).first?.lag == nil)
+        let late = Freshness(.late, reason: "events wait", eventsBehind: 2)
+        let delay = try #require(PipelineDelay(stages: flow.reading.stages(ofSources: ["a"]), freshness: late))
+        #expect(delay.events == 1)
     }
 
     @Test func aStageThatIsDeadIsSeenToStandStill() throws {

@@ -11,8 +11,10 @@ package struct RecordHeaderText: Sendable {
     package private(set) var eventID: [UInt8] = []
     /// Whether the producer says that the record may be a copy of an earlier one; see ``RepeatMark``.
     package private(set) var mayRepeat = false
-    /// When the platform had the record, in milliseconds since 1970; nil where no header says so. See ``IngestTimeHeader``.
-    package private(set) var receivedMilliseconds: Int64?
+    private var ingestMilliseconds: Int64?
+    /// When the platform had the record, in milliseconds since 1970; nil where no header says so, and of a redriven record, whose
+    /// header is of the first time. See ``IngestTimeHeader``.
+    package var receivedMilliseconds: Int64? { originText.isEmpty ? ingestMilliseconds : nil }
 
     package init() {}
 
@@ -29,7 +31,7 @@ package struct RecordHeaderText: Sendable {
         if !originSHA256.isEmpty { originSHA256.removeAll(keepingCapacity: true) }
         if !eventID.isEmpty { eventID.removeAll(keepingCapacity: true) }
         mayRepeat = false
-        receivedMilliseconds = nil
+        ingestMilliseconds = nil
     }
 
     /// Adds one header behind the others; a value may be null. A name that is not valid UTF-8 is repaired.
@@ -69,7 +71,7 @@ package struct RecordHeaderText: Sendable {
         } else if name.count == EventIDHeader.headerBytes.count, name.elementsEqual(EventIDHeader.headerBytes) {
             eventID = EventIDHeader.accepts(value) ? Array(value) : []
         } else if name.count == IngestTimeHeader.headerBytes.count, name.elementsEqual(IngestTimeHeader.headerBytes) {
-            receivedMilliseconds = DecimalText.integer(value)
+            ingestMilliseconds = DecimalText.integer(value)
         }
     }
 }

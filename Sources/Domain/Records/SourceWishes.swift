@@ -31,17 +31,21 @@ package struct SourceWishes: Sendable, Equatable {
     /// The last requests of all kinds, the oldest first.
     package private(set) var history: [AnsweredRequest] = []
     private let historyMax: Int
+    /// Ids of the last requests, the oldest first: as many in each process, however many requests it remembers.
+    private var taken: [String] = []
 
     /// So many snapshots wait at most.
     package static let snapshotsMax = 16
     /// So many requests are remembered, unless somebody wants more.
     package static let historyMaxUsual = 50
+    /// Among so many requests one of the same id is the same. All processes that read them have to agree on that.
+    private static let repeatsMax = 50
 
     /// - Parameter historyMax: so many requests are remembered.
     package init(historyMax: Int = SourceWishes.historyMaxUsual) { self.historyMax = historyMax }
 
     /// Whether a request has been taken in; of those that lie further back that is not known any more.
-    package func hasTaken(_ request: SourceRequest) -> Bool { history.contains { $0.request.id == request.id } }
+    package func hasTaken(_ request: SourceRequest) -> Bool { taken.contains(request.id) }
 
     /// What is remembered of a request; nil for one that lies further back, or that nobody has made.
     package func answer(to id: String) -> AnsweredRequest? { history.last { $0.request.id == id } }
@@ -57,6 +61,8 @@ package struct SourceWishes: Sendable, Equatable {
     /// Takes the next request in. One that comes again, as from a client that did not see the reply, is the same one.
     package mutating func take(_ request: SourceRequest) {
         guard !hasTaken(request), !snapshots.contains(where: { $0.id == request.id }) else { return }
+        taken.append(request.id)
+        if taken.count > Self.repeatsMax { taken.removeFirst() }
         history.append(AnsweredRequest(request))
         if history.count > historyMax { history.removeFirst() }
         switch request.action {

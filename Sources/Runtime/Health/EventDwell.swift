@@ -2,7 +2,8 @@
 package struct EventDwell: Sendable, Equatable {
     /// From the event until the platform had it; nil where neither is known, and of recorded events (``recordedMilliseconds``).
     package let received: Int64?
-    /// From there until the broker had appended it to its topic; nil where nobody noted when the platform had it.
+    /// From there until the broker had appended it to its topic; nil where nobody noted when the platform had it, or noted a time
+    /// more than ``recordedMilliseconds`` away: a header is anybody's word, and a topic may be the copy of an older one.
     package let broker: Int64?
     /// From there until its document was committed in the lake and published.
     package let committed: Int64
@@ -19,6 +20,11 @@ package struct EventDwell: Sendable, Equatable {
     package init(
         event: Int64?, received: Int64?, broker: Int64, committed: Int64, indexed: Int64, searchable: Int64
     ) {
+        // Differences of any two numbers may be too large to be one.
+        let received = received.flatMap { received in
+            let (difference, isTooLarge) = broker.subtractingReportingOverflow(received)
+            return isTooLarge || difference.magnitude > Self.recordedMilliseconds.magnitude ? nil : received
+        }
         let had = received ?? broker
         self.received = event.flatMap { event in
             had - event > Self.recordedMilliseconds ? nil : max(0, had - event)
@@ -49,12 +55,22 @@ package struct DwellTimes: Sendable, Equatable {
     package let p99: Double
 
     /// Nil where there are none.
-    package init?(_ milliseconds: [Int64]) {
-        guard !milliseconds.isEmpty else { return nil }
-        let sorted = milliseconds.sorted()
-        func quantile(_ share: Double) -> Double {
-            Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))])
+    package init?(_ milliseconds: [Int64]) { self.init(weighted: milliseconds.map { ($0, 1) }) }
+
+    /// Of times that each stand for a number of events; nil where there are none.
+    package init?(weighted times: [(milliseconds: Int64, weight: Double)]) {
+        let sorted = times.sorted { $0.milliseconds < $1.milliseconds }
+        guard let longest = sorted.last?.milliseconds else { return nil }
+        let all = sorted.reduce(0) { $0 + $1.weight }
+        var found: [Double] = []
+        var (sum, index) = (0.0, 0)
+        for share in [0.5, 0.95, 0.99] {
+            while index < sorted.count, sum + sorted[index].weight <= all * share {
+                sum += sorted[index].weight
+                index += 1
+            }
+            found.append(Double(index < sorted.count ? sorted[index].milliseconds : longest))
         }
-        (p50, p95, p99) = (quantile(0.5), quantile(0.95), quantile(0.99))
+        (p50, p95, p99) = (found[0], found[1], found[2])
     }
 }

@@ -12,7 +12,7 @@ enum AnswerOutcome: String, CaseIterable {
     case refused
     /// With a status of 5xx.
     case failed
-    /// With an `error` behind the head of a stream, whose status was 200.
+    /// With an error and the status 200: behind the head of a stream, or as the result of a tool.
     case broken
     /// The client left first.
     case abandoned
@@ -54,7 +54,7 @@ struct AnswerMetrics: Sendable {
                     "medallion_api_answers_total",
                     help:
                         "Answers by how they ended: answered, refused, failed (status 5xx), broken (an error in a stream "
-                        + "that had begun), abandoned (the client left).",
+                        + "that had begun, or as a tool's result), abandoned (the client left).",
                     labels: [("outcome", outcome.rawValue)])
                 return (outcome, counter)
             })
@@ -64,14 +64,19 @@ struct AnswerMetrics: Sendable {
     ///
     /// - Parameters:
     ///   - writer: takes the answer; nil where that is no connection of its own.
+    ///   - fault: what a failure is that `body` throws.
     ///   - body: gives the answer, its last word included, and says how it ended.
-    func observe(_ writer: HTTPStreamWriter?, _ body: () async throws -> AnswerOutcome) async throws {
+    func observe(
+        _ writer: HTTPStreamWriter?, fault: AnswerOutcome = .failed, _ body: () async throws -> AnswerOutcome
+    ) async throws {
         let start = SystemClock.monotonicNanoseconds()
         do {
             count(try await body(), since: start)
         } catch {
             let hasLeft = Task.isCancelled || writer?.isClosed == true
-            if let outcome = AnswerOutcome(error, hasLeft: hasLeft) { count(outcome, since: start) }
+            if let outcome = AnswerOutcome(error, hasLeft: hasLeft) {
+                count(outcome == .failed ? fault : outcome, since: start)
+            }
             throw error
         }
     }

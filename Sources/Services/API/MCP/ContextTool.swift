@@ -52,7 +52,8 @@ struct ContextTool: Sendable {
                     + "nothing up. The answer is kept under answer_id. \(warning)"
             ) { input, request in
                 var reply: [UInt8] = []
-                try await answers.metrics.answers.observe(nil) {
+                // Its error is a result, whose status is 200.
+                try await answers.metrics.answers.observe(nil, fault: .broken) {
                     let deadline = answers.turns.deadline
                     let asked = try await answers.asked(input, request, deadline: deadline)
                     let made = try await answers.inTurn(asked, request, deadline: deadline) { _ in }

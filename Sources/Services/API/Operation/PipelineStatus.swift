@@ -6,7 +6,7 @@ import Synchronization
 
 extension Operation {
     /// `GET /pipeline/status`: out of memory, so that it answers while everything else hangs. Sources and how fresh the index is
-    /// are the caller's tenant's; the stages count what passes, whosever it is.
+    /// are the caller's tenant's, and so is what waits where events are held up; the stages count what passes, whosever it is.
     func pipelineStatus(_ request: HTTPRequest) throws -> HTTPResponse {
         // An administrator of the platform who names no tenant sees all of them.
         let tenant: TenantID? =
@@ -34,7 +34,9 @@ extension Operation {
         writer.key("way_ms")
         writer.times(reading.way)
         writer.key("delay")
-        writer.delay(PipelineDelay(stages: reading.stages, freshness: freshness))
+        // What waits of others' sources holds up no event of this tenant.
+        let own = tenant.map { reading.stages(ofSources: Set(sources($0).map(\.name))) }
+        writer.delay(PipelineDelay(stages: own ?? reading.stages, freshness: freshness))
         writer.key("sources")
         writer.beginArray()
         let isDetailed = access.maySeeDetails(request)

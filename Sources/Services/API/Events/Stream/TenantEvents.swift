@@ -226,15 +226,15 @@ final class TenantEvents: Sendable {
             if case .gap = $0.item { true } else { false }
         }
         events.increment(by: released.count - gaps)
-        flow.note(searchable: released.count - gaps, Self.dwells(of: released, indexed, now))
+        let step = released.count / Self.dwellsMax + 1
+        flow.note(searchable: released.count - gaps, Self.dwells(of: released, step: step, indexed, now), each: step)
         ring()
     }
 
     /// Of some documents that have just become searchable, evenly spread. What came late or was published again tells no times.
     private static func dwells(
-        of released: [(item: TopicItem, id: OffsetVector)], _ indexed: IndexedUpTo, _ now: Int64
+        of released: [(item: TopicItem, id: OffsetVector)], step: Int, _ indexed: IndexedUpTo, _ now: Int64
     ) -> [EventDwell] {
-        let step = released.count / dwellsMax + 1
         return stride(from: 0, to: released.count, by: step).compactMap { number in
             guard case .event(let event) = released[number].item else { return nil }
             return EventDwell(of: event, indexedAtMilliseconds: indexed.indexedAtMilliseconds ?? now, seenAt: now)
