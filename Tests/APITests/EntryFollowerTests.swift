@@ -142,7 +142,7 @@ import Testing
         try #require(send(client, message, message.count, Int32(MSG_NOSIGNAL)) == message.count)
         // Length, correlation, throttling, count of results, and the first one's code.
         var reply = [UInt8](repeating: 0xFF, count: 18)
-        try #require(recv(client, &reply, reply.count, Int32(MSG_WAITALL.rawValue)) == reply.count)
+        try #require(recv(client, &reply, reply.count, Int32(MSG_WAITALL)) == reply.count)
         try #require(reply[16...17].allSatisfy { $0 == 0 }, "\(reply)")
     }
 }

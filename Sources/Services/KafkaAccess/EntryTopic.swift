@@ -147,8 +147,8 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     ///     topic, which may have been deleted and created again, means the beginning, too: entries are known by their ids.
     ///   - caughtUp: called on the lane once all has been taken that was there when reading began.
     ///   - failed: called with what keeps the topic from being read, and with nil once it is read again.
-    ///   - doubted: called on the lane with why the topic will not keep what it holds, and with nil where it does: when reading begins,
-    ///     and once a minute from then on.
+    ///   - doubted: called on the lane with why the topic will not keep what it holds, and with nil where it does: when reading
+    ///     begins, and once a minute from then on.
     ///   - take: called on the lane with some records in a row; they count as taken when it returns.
     package func run(
         stop: StopSignal, position: @escaping @Sendable () throws -> Int64?,
