@@ -3,6 +3,7 @@ import Kafka
 import KafkaAccess
 import Records
 import ServiceLifecycle
+import Synchronization
 import Telemetry
 import Testing
 
@@ -95,6 +96,33 @@ import Testing
             #expect(board.wishes(of: "a")?.history.map(\.word) == ["taken", "refused"] && board.sources == ["a"])
             #expect(board.nextOffset == 4)
         }
+    }
+
+    /// What is read last may be known only a while after it was read, and nothing need come behind it.
+    @Test func whatIsPushedIsToldOnceItIsKnown() async throws {
+        let board = SourceRequestBoard()
+        let requests = [Self.request("r-1", .pause), Self.request("r-2", .resume)]
+        board.take(requests.enumerated().map { (Int64($0.offset) + 1, .request($0.element)) })
+        let looks = Mutex(0)
+        let told = Mutex<[String]>([])
+        let reporter = SourceOutcomeReporter(
+            board: board,
+            pushed: {
+                looks.withLock { $0 += 1 }
+                return ["a"]
+            },
+            publish: { entry, _ in told.withLock { $0.append(entry.id) } }, logger: Self.logger)
+        let stop = StopSignal()
+        async let end: Void = reporter.run(stop: stop)
+        defer { stop.request() }
+        try await eventually { looks.withLock { $0 } >= 1 }
+        board.caughtUp()
+        try await eventually { !told.withLock { $0.isEmpty } }
+        let before = looks.withLock { $0 }
+        try await eventually { looks.withLock { $0 } >= before + 3 }
+        stop.request()
+        try await end
+        #expect(told.withLock { $0 } == ["r-2/taken"], "nobody knows whether the pause was heeded; each is told once")
     }
 
     @Test func aTopicThatForgetsIsNamed() async throws {

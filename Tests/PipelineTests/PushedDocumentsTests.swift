@@ -126,6 +126,11 @@ import Testing
             let sources = try client.send("GET", "/sources").body["sources"]?.array ?? []
             #expect(sources.map { $0["phase"]?.string } == ["listening", "listening"])
             #expect(sources.map { $0["position"]?.integer } == [49, 1])
+            // A file that is spoiled meanwhile changes neither what runs nor what is told of it.
+            try File.replace(deployment.file("pushed.json"), with: Array("{".utf8))
+            let logics = try client.send("GET", "/logics")
+            #expect(logics.status == 200, "\(logics)")
+            #expect(logics.body["logics"]?.array?.map { $0["source"]?.string } == ["notes", "hooks"])
             #expect(try up.stop() == .exited(0))
         }
     }

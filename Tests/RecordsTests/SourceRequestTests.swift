@@ -156,6 +156,26 @@ import Testing
         #expect(wishes.pause?.id == "again")
     }
 
+    /// A topic that was written before outcomes were told says nothing of what became of its requests.
+    @Test func whatWasAskedBeforeOutcomesWereToldIsNotSaidToBeGivenUp() {
+        var wishes = SourceWishes()
+        let actions: [SourceRequest.Action] = [.pause, .resume, .pause, .resume]
+        for (number, action) in actions.enumerated() { wishes.take(Self.request(action, id: "r-\(number)")) }
+        for number in 4..<24 { wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-\(number)")) }
+        #expect(wishes.history.allSatisfy { $0.outcome == nil } && wishes.history.count == 24)
+        #expect(wishes.holding?.request.id == "r-3" && wishes.snapshots.count == SourceWishes.snapshotsMax)
+        // Somebody tells now, and what is asked from here on is known.
+        wishes.take(Self.outcome("r-3", .taken))
+        wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-24"))
+        #expect(wishes.answer(to: "r-8")?.word == "asked" && wishes.snapshots.first?.id == "r-9")
+        wishes.take(Self.request(.pause, id: "r-25"))
+        #expect(wishes.holding?.request.id == "r-25")
+        wishes.take(Self.request(.resume, id: "r-26"))
+        #expect(wishes.answer(to: "r-25")?.word == "given_up" && wishes.holding?.request.id == "r-26")
+        wishes.take(Self.request(.giveUp("r-9"), id: "r-27"))
+        #expect(wishes.answer(to: "r-9")?.word == "given_up", "somebody gave it up, whoever tells")
+    }
+
     @Test func noMoreIsRememberedThanIsAskedFor() {
         var wishes = SourceWishes(historyMax: 3)
         for number in 0..<9 { wishes.take(Self.request(.pause, id: "r-\(number)")) }

@@ -73,15 +73,22 @@ extension KafkaAdmin {
     private func differences(_ plan: TopicPlan, _ count: Int, _ timeoutMilliseconds: Int) -> [String] {
         var differences: [String] = []
         if count != plan.partitions { differences.append("\(count) topic partitions, not \(plan.partitions)") }
-        // Not every broker tells, nor tells everybody; the topic can be used all the same.
-        guard !plan.properties.isEmpty,
-            let found = try? properties(ofTopic: plan.name, timeoutMilliseconds: min(timeoutMilliseconds, 3_000))
-        else { return differences }
-        for (name, wanted) in plan.properties.sorted(by: { $0.key < $1.key }) {
-            guard let value = found[name], value != wanted else { continue }
-            differences.append("\(name)=\(value), not \(wanted)")
-        }
+        // The topic can be used all the same where they are not told.
+        differences += propertyDifferences(plan, timeoutMilliseconds: min(timeoutMilliseconds, 3_000)) ?? []
         return differences
+    }
+
+    /// Where a topic's properties differ from its plan, in words for people; nil where that is not known, since not every broker
+    /// tells, nor tells everybody. Blocks up to the timeout.
+    package func propertyDifferences(_ plan: TopicPlan, timeoutMilliseconds: Int) -> [String]? {
+        guard !plan.properties.isEmpty else { return [] }
+        guard let found = try? properties(ofTopic: plan.name, timeoutMilliseconds: timeoutMilliseconds) else {
+            return nil
+        }
+        return plan.properties.sorted(by: { $0.key < $1.key }).compactMap { name, wanted in
+            guard let value = found[name], value != wanted else { return nil }
+            return "\(name)=\(value), not \(wanted)"
+        }
     }
 
     /// A topic's properties, defaults included. Blocks up to the timeout.

@@ -3,11 +3,16 @@ package struct AnsweredRequest: Sendable, Equatable {
     package var request: SourceRequest
     /// Nil as long as it is only asked.
     package var outcome: SourceOutcome?
+    /// Whether outcomes were told by then. Where they were not, that none is there says nothing.
+    package var hasTellers = true
 
     package init(_ request: SourceRequest, outcome: SourceOutcome? = nil) {
         self.request = request
         self.outcome = outcome
     }
+
+    /// Whether it is known that nobody has heeded it so far.
+    fileprivate var isUnheeded: Bool { hasTellers && outcome == nil }
 
     /// `asked`, or the outcome's state.
     package var word: String { outcome?.state.rawValue ?? Self.asked }
@@ -33,6 +38,8 @@ package struct SourceWishes: Sendable, Equatable {
     private let historyMax: Int
     /// Ids of the last requests, the oldest first: as many in each process, however many requests it remembers.
     private var taken: [String] = []
+    /// Whether anybody has told an outcome; a topic of a former version holds none.
+    private var hasOutcomes = false
 
     /// So many snapshots wait at most.
     package static let snapshotsMax = 16
@@ -50,6 +57,12 @@ package struct SourceWishes: Sendable, Equatable {
     /// What is remembered of a request; nil for one that lies further back, or that nobody has made.
     package func answer(to id: String) -> AnsweredRequest? { history.last { $0.request.id == id } }
 
+    /// The request that holds while nothing else is asked: the pause, and the last resuming where there is none.
+    package var holding: AnsweredRequest? {
+        if let pause { return answer(to: pause.id) }
+        return history.last { $0.request.action == .resume }
+    }
+
     /// Takes in the next record. What is about another source is passed over by who calls.
     package mutating func take(_ entry: SourceRequestEntry) {
         switch entry {
@@ -63,29 +76,33 @@ package struct SourceWishes: Sendable, Equatable {
         guard !hasTaken(request), !snapshots.contains(where: { $0.id == request.id }) else { return }
         taken.append(request.id)
         if taken.count > Self.repeatsMax { taken.removeFirst() }
-        history.append(AnsweredRequest(request))
+        var asked = AnsweredRequest(request)
+        asked.hasTellers = hasOutcomes
+        history.append(asked)
         if history.count > historyMax { history.removeFirst() }
         switch request.action {
         case .pause:
             // Who paused it first, and why, stays.
             if let pause { return note(request, .taken, "it was paused already, by \(pause.id)", at: request) }
             pause = request
-            if let last = history.last(where: { $0.request.action == .resume }), last.outcome == nil {
+            if let last = history.last(where: { $0.request.action == .resume }), last.isUnheeded {
                 note(last.request, .givenUp, "it was paused again before anybody told that it ran", at: request)
             }
         case .resume:
             if let pause {
-                if answer(to: pause.id)?.outcome == nil {
+                if answer(to: pause.id)?.isUnheeded == true {
                     note(pause, .givenUp, "it was resumed before anybody told that it stood still", at: request)
                 }
             } else {
-                note(request, .taken, "it was not paused", at: request)
+                note(request, .taken, "the topic knew of no pause", at: request)
             }
             (pause, wasResumed) = (nil, true)
         case .snapshot:
             snapshots.append(request)
             guard snapshots.count > Self.snapshotsMax else { return }
-            note(snapshots.removeFirst(), .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
+            let first = snapshots.removeFirst()
+            guard answer(to: first.id)?.hasTellers == true else { return }
+            note(first, .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
         case .giveUp(let id):
             let ids = id.map { [$0] } ?? snapshots.map(\.id)
             let dropped = snapshots.filter { ids.contains($0.id) }
@@ -98,6 +115,11 @@ package struct SourceWishes: Sendable, Equatable {
 
     /// Takes in what became of a request. An end stays, but for a snapshot that was given up and had come to its own end by then.
     package mutating func take(_ outcome: SourceOutcome) {
+        hasOutcomes = true
+        become(outcome)
+    }
+
+    private mutating func become(_ outcome: SourceOutcome) {
         if outcome.state == .complete || outcome.state == .refused { snapshots.removeAll { $0.id == outcome.request } }
         guard let index = history.lastIndex(where: { $0.request.id == outcome.request }) else { return }
         let isNews =
@@ -114,7 +136,7 @@ package struct SourceWishes: Sendable, Equatable {
     private mutating func note(
         _ request: SourceRequest, _ state: SourceOutcome.State, _ reason: String, at cause: SourceRequest
     ) {
-        take(
+        become(
             SourceOutcome(
                 request: request.id, source: request.source, state: state, reason: reason,
                 atMilliseconds: cause.atMilliseconds))

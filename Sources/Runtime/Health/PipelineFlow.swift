@@ -29,12 +29,14 @@ package final class PipelineFlow: Sendable {
         /// What waits of each source that was looked at lately.
         fileprivate var lags: [String: Lags] = [:]
 
-        /// The stages with what waits of these sources alone. Nothing of that is known where one of them was not looked at.
+        /// The stages with what waits of these sources alone. Nothing of that is known where there are none, or one was not looked at.
         package func stages(ofSources names: Set<String>) -> [PipelineStage] {
             let known = names.compactMap { lags[$0] }
             return stages.map { stage in
                 var stage = stage
-                stage.lag = known.count == names.count ? Lags.sum(known.map { $0.waiting(for: stage.name) }) : nil
+                stage.lag =
+                    !known.isEmpty && known.count == names.count
+                    ? Lags.sum(known.map { $0.waiting(for: stage.name) }) : nil
                 return stage
             }
         }

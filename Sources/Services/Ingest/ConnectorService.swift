@@ -119,10 +119,9 @@ package final class ConnectorService: Service {
 
     /// Tells which requests are heeded now, while nothing is read: a pause that holds, and the last resuming where there is none.
     private func tell(_ known: SourceWishes) {
-        let heeded =
-            known.pause.flatMap { known.answer(to: $0.id) }
-            ?? (known.pause == nil ? known.history.last { $0.request.action == .resume } : nil)
-        guard let heeded, heeded.outcome == nil, told.withLock({ $0 != heeded.request.id }) else { return }
+        guard let heeded = known.holding, heeded.outcome == nil, told.withLock({ $0 != heeded.request.id }) else {
+            return
+        }
         told.withLock { $0 = heeded.request.id }
         report(
             SourceOutcome(

@@ -41,6 +41,7 @@ private enum EntryLimits {
     static let waitMilliseconds = 200
     static let recordsMax = 500
     static let queueKilobytes = 4_096
+    static let lookRequestMilliseconds = 3_000
 }
 
 /// Hands entries to their topic. Any thread may call; one call works at a time, and blocks.
@@ -119,16 +120,20 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     private let plan: TopicPlan
     private let logger: Logger
     private let laneName: String
+    private let lookMilliseconds: Int
 
     /// - Parameters:
-    ///   - kafka: asked whenever reading begins.
+    ///   - kafka: asked whenever reading begins, and whenever the topic's properties are looked at.
     ///   - laneName: of the thread that reads.
+    ///   - lookMilliseconds: how long a look at the topic's properties holds.
     package init(
-        _ kafka: @escaping @Sendable () -> KafkaConfiguration, plan: TopicPlan, laneName: String, logger: Logger
+        _ kafka: @escaping @Sendable () -> KafkaConfiguration, plan: TopicPlan, laneName: String, logger: Logger,
+        lookMilliseconds: Int = 60_000
     ) {
         self.kafka = kafka
         self.plan = plan
         self.laneName = laneName
+        self.lookMilliseconds = lookMilliseconds
         self.logger = logger
     }
 
@@ -142,7 +147,8 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     ///     topic, which may have been deleted and created again, means the beginning, too: entries are known by their ids.
     ///   - caughtUp: called on the lane once all has been taken that was there when reading began.
     ///   - failed: called with what keeps the topic from being read, and with nil once it is read again.
-    ///   - doubted: called with why the topic will not keep what it holds, and with nil where it does.
+    ///   - doubted: called on the lane with why the topic will not keep what it holds, and with nil where it does: when reading
+    ///     begins, and once a minute from then on.
     ///   - take: called on the lane with some records in a row; they count as taken when it returns.
     package func run(
         stop: StopSignal, position: @escaping @Sendable () throws -> Int64?,
@@ -153,6 +159,7 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
         let lane = Lane(name: laneName)
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 2_000)
         var said = ""
+        let wasRead = Mutex(false)
         while !stop.isRequested {
             do {
                 try await lane.run { [self] in
@@ -161,12 +168,19 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
                         caughtUp: {
                             failed(nil)
                             caughtUp()
-                        }, take: take)
+                        }, wasRead: { wasRead.withLock { $0 = true } }, take: take)
                 }
-                backoff.reset()
-                said = ""
             } catch {
                 if stop.isRequested { return }
+                // Between this fault and the one before it the topic was read, perhaps for weeks.
+                let isNew = wasRead.withLock { wasRead in
+                    defer { wasRead = false }
+                    return wasRead
+                }
+                if isNew {
+                    backoff.reset()
+                    said = ""
+                }
                 let fault = "\(error)"
                 failed("the topic \(topic) of \(Entry.what) cannot be read: \(fault)")
                 let wait = backoff.next()
@@ -186,17 +200,20 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
         isStopped: @escaping @Sendable () -> Bool, position: () throws -> Int64?, take: ([Record]) throws -> Void
     ) throws {
         try follow(
-            isStopped: isStopped, untilEnd: true, position: position, doubted: { _ in }, caughtUp: {}, take: take)
+            isStopped: isStopped, untilEnd: true, position: position, doubted: { _ in }, caughtUp: {}, wasRead: {},
+            take: take)
     }
 
+    /// - Parameter wasRead: called whenever the broker has given what there was, and it was taken.
     private func follow(
         isStopped: () -> Bool, untilEnd: Bool, position: () throws -> Int64?, doubted: (String?) -> Void,
-        caughtUp: () -> Void, take: ([Record]) throws -> Void
+        caughtUp: () -> Void, wasRead: () -> Void, take: ([Record]) throws -> Void
     ) throws {
         let configuration = kafka()
         let admin = try KafkaAdmin(configuration, requestMilliseconds: EntryLimits.ensureMilliseconds)
         let state = try admin.ensured(plan, logger: logger, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
-        doubted(forgetting(state))
+        doubted(forgetting(state.differences))
+        var look = Deadline(milliseconds: lookMilliseconds)
         let marks = try admin.watermarks(
             topic: topic, partition: 0, timeoutMilliseconds: EntryLimits.ensureMilliseconds)
         let known = try position()
@@ -230,6 +247,11 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
                 return (records, !batch.ends.isEmpty)
             }
             if !records.isEmpty { try take(records) }
+            if !records.isEmpty || isAtEnd { wasRead() }
+            if !untilEnd, look.hasPassed {
+                if let differences = differences() { doubted(forgetting(differences)) }
+                look = Deadline(milliseconds: lookMilliseconds)
+            }
             guard isBehind, isAtEnd || records.last.map({ $0.nextOffset >= marks.high }) ?? false else { continue }
             isBehind = false
             caughtUp()
@@ -238,13 +260,20 @@ package struct EntryFollower<Entry: TopicEntry>: Sendable {
     }
 
     /// Why a topic that somebody else made does not keep entries for ever; nil where it does.
-    private func forgetting(_ state: TopicState) -> String? {
+    private func forgetting(_ differences: [String]) -> String? {
         let names = ["retention.", "cleanup.policy"]
-        let differences = state.differences.filter { difference in names.contains { difference.hasPrefix($0) } }
+        let differences = differences.filter { difference in names.contains { difference.hasPrefix($0) } }
         guard !differences.isEmpty else { return nil }
         return
             "the topic \(topic) of \(Entry.what) loses what it holds (\(differences.joined(separator: "; "))): change its properties "
             + "(kafka-configs --alter)"
+    }
+
+    /// What the topic's properties are by now, held against the plan; nil where the broker does not tell.
+    private func differences() -> [String]? {
+        // One for each look: between its calls nobody would empty its queue.
+        let admin = try? KafkaAdmin(kafka(), requestMilliseconds: EntryLimits.lookRequestMilliseconds)
+        return admin?.propertyDifferences(plan, timeoutMilliseconds: EntryLimits.lookRequestMilliseconds)
     }
 
     private func entry(of record: KafkaRecord) -> Entry? {

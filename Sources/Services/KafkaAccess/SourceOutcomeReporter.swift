@@ -16,6 +16,8 @@ package final class SourceOutcomeReporter: Service {
     private let publish: @Sendable (SourceRequestEntry, Int) throws -> Void
     private let logger: Logger
     private let waiting = Mutex<[SourceOutcome]>([])
+    /// By source, the last request that was noted for what this process takes documents for.
+    private let noted = Mutex<[String: String]>([:])
     private let lane = Lane(name: "source-outcomes")
 
     /// More are not kept while the broker is away.
@@ -52,12 +54,9 @@ package final class SourceOutcomeReporter: Service {
 
     package func run(stop: StopSignal) async throws {
         var backoff = Backoff(baseMilliseconds: 500, capMilliseconds: 30_000)
-        var (looked, said): (Int64?, String) = (nil, "")
+        var said = ""
         while !stop.isRequested {
-            if looked != board.nextOffset {
-                looked = board.nextOffset
-                notePushed()
-            }
+            notePushed()
             do {
                 try await handOver(Self.publishMilliseconds)
                 backoff.reset()
@@ -98,16 +97,13 @@ package final class SourceOutcomeReporter: Service {
     /// What this process takes documents for stands still, or runs again, as soon as that is read.
     private func notePushed() {
         for source in pushed() {
-            for asked in board.wishes(of: source)?.history ?? [] where asked.outcome == nil {
-                switch asked.request.action {
-                case .pause, .resume:
-                    note(
-                        SourceOutcome(
-                            request: asked.request.id, source: source, state: .taken,
-                            atMilliseconds: SystemClock.epochMilliseconds()))
-                case .snapshot, .giveUp: continue
-                }
-            }
+            guard let asked = board.wishes(of: source)?.holding, asked.outcome == nil else { continue }
+            let isNoted = noted.withLock { $0.updateValue(asked.request.id, forKey: source) == asked.request.id }
+            if isNoted { continue }
+            note(
+                SourceOutcome(
+                    request: asked.request.id, source: source, state: .taken,
+                    atMilliseconds: SystemClock.epochMilliseconds()))
         }
     }
 }

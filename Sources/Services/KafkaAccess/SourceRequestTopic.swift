@@ -86,12 +86,15 @@ package struct SourceRequestFollowing: Service {
     private let follower: SourceRequestFollower
     private let board: SourceRequestBoard
 
-    /// - Parameter kafka: asked whenever reading begins.
+    /// - Parameters:
+    ///   - kafka: asked whenever reading begins, and whenever the topic's properties are looked at.
+    ///   - lookMilliseconds: how long a look at the topic's properties holds.
     package init(
         _ kafka: @escaping @Sendable () -> KafkaConfiguration, plan: TopicPlan, board: SourceRequestBoard,
-        logger: Logger
+        logger: Logger, lookMilliseconds: Int = 60_000
     ) {
-        follower = SourceRequestFollower(kafka, plan: plan, laneName: "source-requests", logger: logger)
+        follower = SourceRequestFollower(
+            kafka, plan: plan, laneName: "source-requests", logger: logger, lookMilliseconds: lookMilliseconds)
         self.board = board
     }
 

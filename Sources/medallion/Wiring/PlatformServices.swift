@@ -109,7 +109,8 @@ extension Platform {
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }
             dependencies.events = eventHub(configuration, declarations, freshness.flow)
-            (dependencies.control, dependencies.golden) = (OperatorControl(self), DatabaseGoldenShelf(configuration))
+            dependencies.control = OperatorControl(self, declarations)
+            dependencies.golden = DatabaseGoldenShelf(configuration)
             dependencies.suppressions = suppressionDesk(configuration)
             dependencies.intake = intakeDesk(configuration, declarations)
             dependencies.sourceDesk = sourceDesk(declarations)

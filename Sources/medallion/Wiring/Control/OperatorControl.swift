@@ -16,6 +16,7 @@ import Store
 /// What operators do, for the API: the same parts as the commands'.
 struct OperatorControl: PlatformControl {
     private let platform: Platform
+    private let declarations: Declarations
     private let runner = ReplayRunner()
     /// Of what is known of replays, on one connection: streams of progress ask twice a second.
     private let store: LanePool<ReplayStore>
@@ -27,8 +28,9 @@ struct OperatorControl: PlatformControl {
     private let changes = LanePool<Void>(name: "redrive", count: 1, waitersMax: 4, make: {})
     private static let statementMilliseconds = 10_000
 
-    init(_ platform: Platform) {
+    init(_ platform: Platform, _ declarations: Declarations) {
         self.platform = platform
+        self.declarations = declarations
         store = LanePool(name: "operator-store", count: 1) {
             ReplayStore(configuration: try platform.database("operator"))
         }
@@ -89,8 +91,8 @@ struct OperatorControl: PlatformControl {
         try await told {
             let layout = try layout()
             return try await looks.run(deadline: Deadline(milliseconds: Self.statementMilliseconds)) {
-                [platform] _, _ in
-                try SourceLogics.json(platform.settings, served: GenerationLog(layout: layout).active())
+                [declarations] _, _ in
+                try SourceLogics.json(declarations.current, served: GenerationLog(layout: layout).active())
             }
         }
     }

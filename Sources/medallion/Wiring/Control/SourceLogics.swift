@@ -3,16 +3,15 @@ import Derivation
 import Lake
 import Logic
 import Records
-import Settings
 import Sources
 
 /// What replays of the declared sources begin with, for the API.
 enum SourceLogics {
     /// Each source's logic as a JSON object: as it is declared, and as the served generation has it.
     ///
-    /// - Throws: `DeclarationError`, and ``Failure`` where nothing says which sources there are.
-    static func json(_ settings: Settings, served: LakeGeneration?) throws -> [[UInt8]] {
-        try DeclaredSources.read(settings).sources.map { source in
+    /// - Parameter declared: those that run, whatever the file says by now.
+    static func json(_ declared: DeclaredSources, served: LakeGeneration?) throws -> [[UInt8]] {
+        try declared.sources.map { source in
             let stored = served?.logic.logic(of: source.topic)
             // What a later release stored is not shown; a replay with declared logic does without it.
             let running = try? stored?.read().declaredJSON()
