@@ -30,10 +30,14 @@ package struct SourceWishes: Sendable, Equatable {
     package private(set) var givenUp: [String] = []
     /// The last requests of all kinds, the oldest first.
     package private(set) var history: [AnsweredRequest] = []
+    /// Ids of those of ``snapshots`` that are being read, as their connector told.
+    private var begun: [String] = []
     private let historyMax: Int
 
     /// So many snapshots wait at most.
     package static let snapshotsMax = 16
+    /// More than can be given up before a connector that reads one of them looks.
+    private static let givenUpMax = 4 * snapshotsMax
     /// So many requests are remembered, unless somebody wants more.
     package static let historyMaxUsual = 50
 
@@ -79,20 +83,34 @@ package struct SourceWishes: Sendable, Equatable {
         case .snapshot:
             snapshots.append(request)
             guard snapshots.count > Self.snapshotsMax else { return }
-            note(snapshots.removeFirst(), .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
+            // What is being read is no wish that waits, and would be read on whatever is said of it.
+            let index = snapshots.firstIndex { !begun.contains($0.id) } ?? 0
+            let dropped = snapshots.remove(at: index)
+            // Its connector may have begun it without a word so far.
+            forget([dropped.id])
+            note(dropped, .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
         case .giveUp(let id):
             let ids = id.map { [$0] } ?? snapshots.map(\.id)
             let dropped = snapshots.filter { ids.contains($0.id) }
             for one in dropped { note(one, .givenUp, request.reason, at: request) }
             snapshots.removeAll { ids.contains($0.id) }
-            givenUp = Array((givenUp + ids).suffix(Self.snapshotsMax))
+            forget(ids)
             note(request, .taken, dropped.isEmpty ? "no such snapshot waits" : "", at: request)
         }
     }
 
     /// Takes in what became of a request. An end stays, but for a snapshot that was given up and had come to its own end by then.
     package mutating func take(_ outcome: SourceOutcome) {
-        if outcome.state == .complete || outcome.state == .refused { snapshots.removeAll { $0.id == outcome.request } }
+        switch outcome.state {
+        case .taken:
+            if snapshots.contains(where: { $0.id == outcome.request }), !begun.contains(outcome.request) {
+                begun.append(outcome.request)
+            }
+        case .complete, .refused:
+            snapshots.removeAll { $0.id == outcome.request }
+            begun.removeAll { $0 == outcome.request }
+        case .givenUp: break
+        }
         guard let index = history.lastIndex(where: { $0.request.id == outcome.request }) else { return }
         let isNews =
             switch history[index].outcome?.state {
@@ -102,6 +120,12 @@ package struct SourceWishes: Sendable, Equatable {
             case .complete, .refused: false
             }
         if isNews { history[index].outcome = outcome }
+    }
+
+    /// Snapshots that are not wanted any more, whoever reads them.
+    private mutating func forget(_ ids: [String]) {
+        begun.removeAll { ids.contains($0) }
+        givenUp = Array((givenUp + ids).suffix(Self.givenUpMax))
     }
 
     /// What follows from the requests alone, so that each process that reads them comes to the same.
