@@ -96,7 +96,8 @@ struct PostgresRenewalTests {
         }
         let before = try open()
         #expect(try before.rows(after: nil, rowsMax: 100).rows.count == 20)
-        #expect(try !before.isWaitedFor())
+        let isWaitedFor = try before.isWaitedFor()
+        #expect(!isWaitedFor)
         before.close()
         try scene.run("ALTER TABLE things ALTER id TYPE bigint")
         let error = #expect(throws: CaptureError.self) { try open() }
@@ -131,7 +132,7 @@ struct PostgresRenewalTests {
         try finish(scene)
         let ids = try rows(scene).compactMap { $0["after"]?["id"]?.string }
         #expect(ids == (1...30).map { "\($0)" }.sorted())
-        #expect(scene.topic.suffix(ids.count).allSatisfy(\.mayRepeat))
+        #expect(scene.topic.suffix(ids.count).allSatisfy { $0.mayRepeat })
         #expect(try CaptureState.read(scene.options.statePath)?.keyOrder?.count == 1)
     }
 

@@ -6,8 +6,8 @@ import Telemetry
 
 /// How one transaction by which a table is read follows another, and what may have changed between them.
 extension PostgresConnector {
-    /// Opens the next transaction of a table whose present one has been open for long: vacuum keeps what it sees. As long as there is no
-    /// next one, the present one is read on, since it may be long until there is. But whoever waits for the table is let in.
+    /// Opens the next transaction of a table whose present one has been open for long: vacuum keeps what it sees. As long as there is
+    /// no next one, the present one is read on, since it may be long until there is. But whoever waits for the table is let in.
     ///
     /// - Throws: ``CaptureError`` where changes are lost.
     func renewTable() throws {
@@ -88,8 +88,8 @@ extension PostgresConnector {
     }
 }
 
-/// How fast what is read of a table is taken, as by a broker or under a limit of events: the server ends a transaction that is idle for
-/// too long, and each next one takes a slot.
+/// How fast what is read of a table is taken, as by a broker or under a limit of events: the server ends a transaction that is idle
+/// for too long, and each next one takes a slot.
 struct HandingOver {
     /// So many events are taken well before that.
     private(set) var fitting = Int.max

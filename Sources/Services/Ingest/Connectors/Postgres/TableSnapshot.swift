@@ -62,8 +62,8 @@ final class TableSnapshot {
         self.idleMilliseconds = limits.first?.last.flatMap { $0 }.flatMap { Int($0) } ?? idleMilliseconds
     }
 
-    /// Whether a table's files were replaced after the snapshot's moment: its rows are new ones then, which the snapshot does not show,
-    /// and a table that reads as empty would have all of its documents deleted.
+    /// Refuses a table whose files were replaced after the snapshot's moment: its rows are new ones then, which the snapshot does not
+    /// show, and a table that reads as empty would have all of its documents deleted.
     private static func checkRewritten(
         _ connection: PostgresConnection, _ declaration: PostgresDeclaration
     ) throws {
