@@ -176,6 +176,18 @@ import Testing
         #expect(wishes.answer(to: "r-9")?.word == "given_up", "somebody gave it up, whoever tells")
     }
 
+    @Test func whatIsBeingReadKeepsItsPlaceAndIsGivenUpWithTheRest() {
+        var wishes = SourceWishes()
+        wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-0"))
+        wishes.take(Self.outcome("r-0", .taken))
+        for number in 1...17 { wishes.take(Self.request(.snapshot(SourceKeyRange()), id: "r-\(number)")) }
+        #expect(wishes.snapshots.map(\.id) == ["r-0"] + (3...17).map { "r-\($0)" })
+        #expect(wishes.answer(to: "r-0")?.word == "taken" && wishes.givenUp == ["r-1", "r-2"])
+        wishes.take(Self.request(.giveUp(nil), id: "r-20"))
+        #expect(wishes.snapshots.isEmpty && wishes.givenUp.contains("r-0") && wishes.givenUp.count == 18)
+        #expect(wishes.answer(to: "r-0")?.word == "given_up" && wishes.answer(to: "r-1")?.word == "given_up")
+    }
+
     @Test func noMoreIsRememberedThanIsAskedFor() {
         var wishes = SourceWishes(historyMax: 3)
         for number in 0..<9 { wishes.take(Self.request(.pause, id: "r-\(number)")) }

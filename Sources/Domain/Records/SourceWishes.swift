@@ -35,6 +35,8 @@ package struct SourceWishes: Sendable, Equatable {
     package private(set) var givenUp: [String] = []
     /// The last requests of all kinds, the oldest first.
     package private(set) var history: [AnsweredRequest] = []
+    /// Ids of those of ``snapshots`` that are being read, as their connector told.
+    private var begun: [String] = []
     private let historyMax: Int
     /// Ids of the last requests, the oldest first: as many in each process, however many requests it remembers.
     private var taken: [String] = []
@@ -43,6 +45,8 @@ package struct SourceWishes: Sendable, Equatable {
 
     /// So many snapshots wait at most.
     package static let snapshotsMax = 16
+    /// More than can be given up before a connector that reads one of them looks.
+    private static let givenUpMax = 4 * snapshotsMax
     /// So many requests are remembered, unless somebody wants more.
     package static let historyMaxUsual = 50
     /// Among so many requests one of the same id is the same. All processes that read them have to agree on that.
@@ -100,15 +104,19 @@ package struct SourceWishes: Sendable, Equatable {
         case .snapshot:
             snapshots.append(request)
             guard snapshots.count > Self.snapshotsMax else { return }
-            let first = snapshots.removeFirst()
-            guard answer(to: first.id)?.hasTellers == true else { return }
-            note(first, .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
+            // What is being read is no wish that waits, and would be read on whatever is said of it.
+            let index = snapshots.firstIndex { !begun.contains($0.id) } ?? 0
+            let dropped = snapshots.remove(at: index)
+            guard answer(to: dropped.id)?.hasTellers == true else { return }
+            // Its connector may have begun it without a word so far.
+            forget([dropped.id])
+            note(dropped, .givenUp, "more than \(Self.snapshotsMax) waited", at: request)
         case .giveUp(let id):
             let ids = id.map { [$0] } ?? snapshots.map(\.id)
             let dropped = snapshots.filter { ids.contains($0.id) }
             for one in dropped { note(one, .givenUp, request.reason, at: request) }
             snapshots.removeAll { ids.contains($0.id) }
-            givenUp = Array((givenUp + ids).suffix(Self.snapshotsMax))
+            forget(ids)
             note(request, .taken, dropped.isEmpty ? "no such snapshot waits" : "", at: request)
         }
     }
@@ -120,7 +128,16 @@ package struct SourceWishes: Sendable, Equatable {
     }
 
     private mutating func become(_ outcome: SourceOutcome) {
-        if outcome.state == .complete || outcome.state == .refused { snapshots.removeAll { $0.id == outcome.request } }
+        switch outcome.state {
+        case .taken:
+            if snapshots.contains(where: { $0.id == outcome.request }), !begun.contains(outcome.request) {
+                begun.append(outcome.request)
+            }
+        case .complete, .refused:
+            snapshots.removeAll { $0.id == outcome.request }
+            begun.removeAll { $0 == outcome.request }
+        case .givenUp: break
+        }
         guard let index = history.lastIndex(where: { $0.request.id == outcome.request }) else { return }
         let isNews =
             switch history[index].outcome?.state {
@@ -130,6 +147,12 @@ package struct SourceWishes: Sendable, Equatable {
             case .complete, .refused: false
             }
         if isNews { history[index].outcome = outcome }
+    }
+
+    /// Snapshots that are not wanted any more, whoever reads them.
+    private mutating func forget(_ ids: [String]) {
+        begun.removeAll { ids.contains($0) }
+        givenUp = Array((givenUp + ids).suffix(Self.givenUpMax))
     }
 
     /// What follows from the requests alone, so that each process that reads them comes to the same.

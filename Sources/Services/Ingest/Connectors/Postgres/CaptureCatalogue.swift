@@ -5,6 +5,8 @@ import Sources
 struct CaptureCatalogue {
     /// The primary key's columns, in its order.
     private(set) var keys: [String] = []
+    /// What the order of its rows follows from: of each of these columns its number, type and collation.
+    private(set) var keyOrder: [String] = []
     /// What the publication sends of a row.
     private(set) var columns: [LogRelation.Column] = []
     /// Of the columns whose types are the database's own, such as domains.
@@ -131,12 +133,13 @@ struct CaptureCatalogue {
         let keys = try Self.rows(
             connection,
             """
-            SELECT a.attname FROM pg_index i
+            SELECT a.attname, concat_ws(':', a.attnum, a.atttypid, a.attcollation) FROM pg_index i
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
             WHERE i.indrelid = \(oid) AND i.indisprimary
             ORDER BY array_position(i.indkey::int2[], a.attnum)
             """, "look for the primary key")
         self.keys = keys.compactMap { $0.first.flatMap { $0 } }
+        keyOrder = keys.compactMap { $0.last.flatMap { $0 } }
         guard !self.keys.isEmpty else {
             throw CaptureError("\(name) has no primary key: add one, by which its rows are told apart")
         }

@@ -22,6 +22,8 @@ struct CaptureState: Equatable, Sendable {
     var version: Int64
     /// The key of the last row that has arrived; nil for none.
     var after: [String]?
+    /// By which order of keys ``after`` and that of ``request`` are; nil for not known.
+    var keyOrder: [String]?
     var isComplete = false
     /// Its rows that have arrived.
     var rows = 0
@@ -66,6 +68,7 @@ struct CaptureState: Equatable, Sendable {
             schema: schema, table: table, snapshot: Int(snapshot), version: version)
         self.isComplete = isComplete
         after = value["after"]?.array?.compactMap(\.string)
+        keyOrder = value["key_order"]?.array?.compactMap(\.string)
         rows = Int(value["rows"]?.integer ?? 0)
         request = value["request"].flatMap { CaptureRequest($0) }
         over = value["over"]?.array?.compactMap(\.string) ?? []
@@ -137,6 +140,12 @@ struct CaptureState: Equatable, Sendable {
             json.key("after")
             json.beginArray()
             for text in after { json.string(text) }
+            json.endArray()
+        }
+        if let keyOrder {
+            json.key("key_order")
+            json.beginArray()
+            for text in keyOrder { json.string(text) }
             json.endArray()
         }
         json.integer("rows", rows)

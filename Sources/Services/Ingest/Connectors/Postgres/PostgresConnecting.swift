@@ -52,9 +52,15 @@ extension PostgresConnector {
         guard CaptureOrder.reaches(view.position) else {
             throw CaptureError("the log's place is beyond what versions can hold")
         }
-        snapshot = try TableSnapshot(
-            view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax,
-            bytesMax: options.rangeBytesMax, idleMilliseconds: options.snapshotIdleMilliseconds)
+        do {
+            let opened = try take(view, access, connection, catalogue.identity)
+            describe(opened.catalogue, database: events?.database ?? "")
+            snapshot = opened
+        } catch let error as CaptureError where error.isLoss {
+            // Nothing was read of it yet.
+            throw CaptureError(
+                "\(declaration.sqlName), or its publication, was replaced while it was to be read; tried again")
+        }
         try beginSnapshot(system, at: view.position)
     }
 
@@ -73,6 +79,7 @@ extension PostgresConnector {
             identity: catalogue?.identity ?? CaptureIdentity(table: 0, publication: 0, membership: 0),
             schema: declaration.schema, table: declaration.table, snapshot: declaration.snapshot,
             version: CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position))
+        begun.keyOrder = catalogue?.keyOrder
         // All of the table is read: what was asked for before is in it.
         for request in options.requests() { begun.end(request.id) }
         try begun.write(options.statePath)

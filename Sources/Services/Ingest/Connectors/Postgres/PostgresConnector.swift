@@ -52,6 +52,12 @@ package final class PostgresConnector: BatchConnector {
     /// Waits in a row of what is at hand, and pages of it in a row that failed.
     var openWaits = 0
     var pageFailures = 0
+    /// The same of the transaction that is to follow an open one.
+    var renewNotBefore: Int64 = 0
+    var renewWaits = 0
+    var renewFault = ""
+    /// How fast rows are taken.
+    var handingOver = HandingOver()
     /// What this process told of requests.
     var told: [String] = []
     /// The transactions that ran when the table was to be opened.
@@ -111,10 +117,13 @@ package final class PostgresConnector: BatchConnector {
                 lossBeside = nil
                 throw found
             }
+            handingOver.resume()
             if let batch = try giveUp() { return batch }
-            if snapshot != nil {
+            try renewTable()
+            if let snapshot {
                 var batch = try readTable()
                 readLogBeside(&batch)
+                handingOver.begin(batch.events.count, idleMilliseconds: snapshot.idleMilliseconds)
                 return batch
             }
             if stream != nil {
@@ -122,7 +131,7 @@ package final class PostgresConnector: BatchConnector {
                 try openTable(&batch)
                 // Its first range comes with the next call: its transaction must not wait until much of the log is handed over.
                 if snapshot != nil { return batch }
-                let read = try readLog(waitMilliseconds: options.waitMilliseconds)
+                let read = try readLog(waitMilliseconds: options.waitMilliseconds, eventsMax: options.eventsMax)
                 (batch.events, batch.isConnecting, batch.lagBytes) = (read.events, read.isConnecting, read.lagBytes)
                 batch.refusals += read.refusals
                 return batch
@@ -163,7 +172,9 @@ package final class PostgresConnector: BatchConnector {
                 followNotBefore = SystemClock.monotonicNanoseconds() + Self.followPauseNanoseconds
                 try follow()
             }
-            let beside = try readLog(waitMilliseconds: 1)
+            // Together they have to be taken before the server ends the table's transaction.
+            let left = max(1, handingOver.fitting - batch.events.count)
+            let beside = try readLog(waitMilliseconds: 1, eventsMax: min(options.eventsMax, left))
             batch.events += beside.events
             batch.refusals += beside.refusals
             batch.lagBytes = beside.lagBytes
@@ -182,15 +193,16 @@ package final class PostgresConnector: BatchConnector {
         }
     }
 
-    private func readLog(waitMilliseconds: Int) throws -> SourceBatch {
+    private func readLog(waitMilliseconds: Int, eventsMax: Int) throws -> SourceBatch {
         guard let stream else { return SourceBatch() }
         var batch = SourceBatch()
         var bytes = 0
         let end = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(waitMilliseconds)
         do {
             try look()
+            try pass()
             // Not for longer, whatever comes of other tables: acknowledgements are to be taken in between.
-            while batch.events.count < options.eventsMax, bytes < options.bytesMax {
+            while batch.events.count < eventsMax, bytes < options.bytesMax {
                 let left = end - SystemClock.monotonicNanoseconds() / 1_000_000
                 guard left > 0 else { break }
                 let wait = batch.events.isEmpty ? Int(left) : 0
@@ -222,7 +234,7 @@ package final class PostgresConnector: BatchConnector {
             batch.lagBytes = Int64(clamping: behind)
         } catch {
             // What was read before the fault is handed on; the next look finds the same fault, or none.
-            guard !batch.events.isEmpty else { throw error }
+            guard !batch.events.isEmpty || !batch.refusals.isEmpty else { throw error }
             loseStream()
         }
         batch.isConnecting = batch.events.isEmpty && !stream.isSettled

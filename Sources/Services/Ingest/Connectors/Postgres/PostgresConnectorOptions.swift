@@ -25,7 +25,7 @@ extension PostgresConnector {
         package var requests: @Sendable () -> [SourceRequest] = { [] }
         /// Whether an operator gave a snapshot up, by its id.
         package var isGivenUp: @Sendable (String) -> Bool = { _ in false }
-        /// After so long the transaction by which a table is read is ended, and it is read on as of a later moment; and after so long
+        /// After so long the transaction by which a table is read is followed by one of a later moment; and after so long
         /// without a statement, as while the broker takes nothing, the server ends it.
         package var snapshotMilliseconds: Int64 = 300_000
         package var snapshotIdleMilliseconds = 60_000
@@ -36,8 +36,10 @@ extension PostgresConnector {
         /// How long a snapshot that could not begin, or be read on, waits at first. It is twice as long each time, up to the limit.
         package var requestPauseMilliseconds: Int64 = 5_000
         package var requestPauseMillisecondsMax: Int64 = 300_000
-        /// How long making the slot of such a snapshot may keep the log from being read at first; after waits up to four times as long.
+        /// How long making the slot of such a snapshot may keep the log from being read at first. It is twice as long after each wait, up
+        /// to the limit: a sender of the log waits for a word for a minute, as servers are set up.
         package var requestSlotMilliseconds = 10_000
+        package var slotMillisecondsMax = 60_000
         /// After so many pages in a row that fail, it is refused.
         package var requestFailuresMax = 12
 

@@ -23,8 +23,9 @@ extension PostgresConnector {
             return
         }
         do {
-            let opened = try view(of: SourceKeyRange(), known)
+            let opened = try view(of: SourceKeyRange(), known, waits: openWaits)
             rowsExpected = try opened.rowsExpected()
+            try adopt(opened.catalogue)
             snapshot = opened
             noteOpened()
             batch.snapshot = progress(.running)
@@ -42,7 +43,7 @@ extension PostgresConnector {
     }
 
     /// No later attempt helps then.
-    private static func passLoss(_ error: any Error) throws {
+    static func passLoss(_ error: any Error) throws {
         if let found = error as? CaptureError, found.isLoss { throw found }
     }
 
@@ -106,11 +107,12 @@ extension PostgresConnector {
     }
 
     private func open(_ wanted: CaptureRequest, _ known: CaptureState) throws {
-        let opened = try view(of: wanted.range, known)
+        let opened = try view(of: wanted.range, known, waits: openWaits)
         var begun = wanted
+        if try adopt(opened.catalogue) { (begun.after, begun.rows) = (nil, 0) }
         if begun.version == 0 {
             begun.version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: opened.position)
-            var changed = known
+            var changed = state ?? known
             changed.request = begun
             try changed.write(options.statePath)
             state = changed
@@ -129,27 +131,44 @@ extension PostgresConnector {
     }
 
     /// The table as of now.
-    private func view(of range: SourceKeyRange, _ known: CaptureState) throws -> TableSnapshot {
+    ///
+    /// - Parameter waits: in a row, so far. Where transactions follow on one another, it may take as long as several of them.
+    func view(of range: SourceKeyRange, _ known: CaptureState, waits: Int) throws -> TableSnapshot {
         let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
         let connection = try access.connection()
-        let catalogue = try CaptureCatalogue(connection, declaration, .goingOn(known.identity), idPath: options.idPath)
+        // What is wrong with the table is said before a slot is made.
+        _ = try CaptureCatalogue(connection, declaration, .goingOn(known.identity), idPath: options.idPath)
         let log = try access.log()
         // Not before: what it exports goes with it, and so does its slot.
         defer { log.close() }
         let system = try ServerPlace(log)
         try CaptureContinuity.check(system, log, known, readTo: max(known.confirmed, readTo), declaration)
         try checkRunning(connection)
-        // Longer after each wait: where transactions follow on one another, it may take as long as several of them.
         let view = try ExportedSnapshot(
             access, log, slot: access.temporarySlot, isTemporary: true,
-            limitMilliseconds: options.requestSlotMilliseconds << min(openWaits, 2))
+            limitMilliseconds: min(options.requestSlotMilliseconds << min(waits, 3), options.slotMillisecondsMax))
         guard CaptureOrder.reaches(view.position) else {
             throw CaptureError("the log's place is beyond what versions can hold")
         }
-        describe(catalogue, database: events?.database ?? "")
-        return try TableSnapshot(
-            view.name, at: view.position, connection, declaration, catalogue, range: range, rowsMax: options.rowsMax,
-            bytesMax: options.rangeBytesMax, idleMilliseconds: options.snapshotIdleMilliseconds)
+        let opened = try take(view, access, connection, known.identity, range: range)
+        describe(opened.catalogue, database: events?.database ?? "")
+        return opened
+    }
+
+    /// Takes up what was exported, on a session that is in no transaction.
+    func take(
+        _ view: ExportedSnapshot, _ access: CaptureAccess, _ connection: PostgresConnection,
+        _ identity: CaptureIdentity, range: SourceKeyRange = SourceKeyRange()
+    ) throws -> TableSnapshot {
+        try TableSnapshot(
+            view, connection, declaration, range: range, bytesMax: options.rangeBytesMax,
+            idleMilliseconds: options.snapshotIdleMilliseconds
+        ) {
+            // As it is now: what the snapshot shows of the catalogue may be older than the table's definition.
+            let present = try access.connection()
+            defer { present.close() }
+            return try CaptureCatalogue(present, declaration, .goingOn(identity), idPath: options.idPath)
+        }
     }
 
     /// Making a slot waits for the transactions that write, while nothing is read of the log. So those that were there the last time

@@ -18,7 +18,8 @@ extension PostgresConnector {
         let rows: [CapturedRow]
         let isEnd: Bool
         do throws(PostgresError) {
-            (rows, isEnd) = try snapshot.rows(after: request.map(\.after) ?? readKey)
+            (rows, isEnd) = try snapshot.rows(
+                after: request.map(\.after) ?? readKey, rowsMax: min(options.rowsMax, handingOver.fitting))
         } catch {
             try stand(after: error, of: snapshot, &batch)
             return batch
@@ -49,12 +50,7 @@ extension PostgresConnector {
             }
         }
         batch.snapshot = progress(isOver ? .complete : .running)
-        if isOver {
-            try noteEnd()
-        } else if snapshot.ageMilliseconds >= options.snapshotMilliseconds {
-            // Others wait for the table, and vacuum for what the transaction sees.
-            closeTable()
-        }
+        if isOver { noteEnd() }
         return batch
     }
 
@@ -71,7 +67,7 @@ extension PostgresConnector {
         if let request { milestones.append(CaptureMilestone(event: handedOver, kind: .requested(request))) }
     }
 
-    private func noteEnd() throws {
+    private func noteEnd() {
         if let request {
             isRequestHandedOver = true
             milestones.append(CaptureMilestone(event: handedOver, kind: .requestComplete(request.id)))
@@ -85,8 +81,11 @@ extension PostgresConnector {
                 "rows": String(request?.rows ?? rowsRead),
             ])
         closeTable()
-        // Where all has arrived already, or there was nothing, no acknowledgement follows.
-        try pass()
+        // Where all has arrived already, or there was nothing, no acknowledgement follows. The rows at hand are handed over, whatever
+        // becomes of that: what could not be noted is noted with the next look at the log.
+        do { try pass() } catch {
+            logger.warning("the state cannot be written; tried again", ["error": declaration.dsn.scrubbed("\(error)")])
+        }
     }
 
     private func hand(over value: [UInt8], key: [UInt8], id: String, to batch: inout SourceBatch) {

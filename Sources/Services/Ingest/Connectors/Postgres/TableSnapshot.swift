@@ -9,11 +9,13 @@ final class TableSnapshot {
     let position: UInt64
     private let connection: PostgresConnection
     private let declaration: PostgresDeclaration
-    private let catalogue: CaptureCatalogue
-    private let rowsMax: Int
+    /// As the table is while this is open: nobody changes its definition meanwhile.
+    let catalogue: CaptureCatalogue
     private let bytesMax: Int
     private let range: SourceKeyRange
     private let begun = TableSnapshot.now()
+    /// After so long without a statement the server ends the session: the role's own limit where that is lower.
+    let idleMilliseconds: Int
     /// Whether anything was read of it.
     private(set) var hasRead = false
 
@@ -25,31 +27,77 @@ final class TableSnapshot {
     ///   - connection: in no transaction; from now on it is this object's.
     ///   - range: of the first column of the key.
     ///   - idleMilliseconds: after so long without a statement the server ends the session, and with it the transaction.
+    ///   - catalogue: asked by another session once the table's definition is held.
+    /// - Throws: `PostgresError`; ``CaptureError`` where the snapshot does not show what is in the table.
     init(
-        _ name: String, at position: UInt64, _ connection: PostgresConnection, _ declaration: PostgresDeclaration,
-        _ catalogue: CaptureCatalogue, range: SourceKeyRange = SourceKeyRange(), rowsMax: Int, bytesMax: Int,
-        idleMilliseconds: Int
-    ) throws(PostgresError) {
-        self.position = position
+        _ view: ExportedSnapshot, _ connection: PostgresConnection, _ declaration: PostgresDeclaration,
+        range: SourceKeyRange = SourceKeyRange(), bytesMax: Int, idleMilliseconds: Int,
+        catalogue: () throws -> CaptureCatalogue
+    ) throws {
+        position = view.position
         self.connection = connection
         self.declaration = declaration
-        self.catalogue = catalogue
-        self.rowsMax = rowsMax
         self.bytesMax = bytesMax
         self.range = range
         try connection.script(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", operation: "begin the snapshot",
             timeoutMilliseconds: Self.limit)
         try connection.script(
-            "SET TRANSACTION SNAPSHOT \(PostgresText.literal(name))", operation: "take up the snapshot",
+            "SET TRANSACTION SNAPSHOT \(PostgresText.literal(view.name))", operation: "take up the snapshot",
             timeoutMilliseconds: Self.limit)
-        // A reader that is held up, or gone without a word, must not hold the table. The role's own limit counts where it is lower.
+        // Not before the slot was made: whoever waits for the table would hold that up. What happened in between is looked for.
         try connection.script(
+            "LOCK TABLE \(declaration.sqlName) IN ACCESS SHARE MODE", operation: "lock the table",
+            timeoutMilliseconds: Self.limit)
+        try Self.checkRewritten(connection, declaration)
+        self.catalogue = try catalogue()
+        // A reader that is held up, or gone without a word, must not hold the table. The role's own limit counts where it is lower.
+        let limits = try connection.script(
             """
             SELECT set_config('idle_in_transaction_session_timeout',
-                least(nullif(setting::bigint, 0), \(idleMilliseconds))::text, true)
+                least(nullif(setting::bigint, 0), \(idleMilliseconds))::text, true),
+                least(nullif(setting::bigint, 0), \(idleMilliseconds))
             FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'
             """, operation: "limit the snapshot", timeoutMilliseconds: Self.limit)
+        self.idleMilliseconds = limits.first?.last.flatMap { $0 }.flatMap { Int($0) } ?? idleMilliseconds
+    }
+
+    /// Refuses a table whose files were replaced after the snapshot's moment: its rows are new ones then, which the snapshot does not
+    /// show, and a table that reads as empty would have all of its documents deleted.
+    private static func checkRewritten(
+        _ connection: PostgresConnection, _ declaration: PostgresDeclaration
+    ) throws {
+        // The snapshot shows the files that were there at its moment, and the function those that are there now.
+        let rows = try connection.script(
+            """
+            WITH RECURSIVE \(tree(declaration))
+            SELECT count(*) FROM pg_class c JOIN tree ON tree.oid = c.oid
+            WHERE c.relfilenode <> pg_relation_filenode(c.oid)
+            """, operation: "look for rewrites", timeoutMilliseconds: limit)
+        guard rows.first?.first != "0" else { return }
+        throw CaptureError(
+            "\(declaration.sqlName) was rewritten, or emptied, while it was to be read: it is read as of a later moment"
+        )
+    }
+
+    /// The table, and what is read with it, as SQL.
+    private static func tree(_ declaration: PostgresDeclaration) -> String {
+        """
+        tree (oid) AS (SELECT \(PostgresText.literal(declaration.sqlName))::regclass::oid
+            UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+        """
+    }
+
+    /// Whether somebody waits until this lets go of the table.
+    func isWaitedFor() throws(PostgresError) -> Bool {
+        let rows = try connection.script(
+            """
+            WITH RECURSIVE \(Self.tree(declaration))
+            SELECT EXISTS (SELECT FROM pg_locks l JOIN tree ON tree.oid = l.relation
+                WHERE l.locktype = 'relation' AND NOT l.granted AND pg_backend_pid() = ANY (pg_blocking_pids(l.pid))
+                    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+            """, operation: "look for those that wait", timeoutMilliseconds: Self.limit)
+        return rows.first?.first == "t"
     }
 
     private static func now() -> Int64 { SystemClock.monotonicNanoseconds() / 1_000_000 }
@@ -61,7 +109,11 @@ final class TableSnapshot {
     ///
     /// The server counts what the rows take there, where large values are packed and lie apart, and sends no more than fits;
     /// one row it always sends.
-    func rows(after key: [String]?) throws(PostgresError) -> (rows: [CapturedRow], isEnd: Bool) {
+    ///
+    /// - Parameter rowsMax: so many at most.
+    func rows(
+        after key: [String]?, rowsMax: Int
+    ) throws(PostgresError) -> (rows: [CapturedRow], isEnd: Bool) {
         let keys = catalogue.keys.map { PostgresText.identifier($0) }.joined(separator: ", ")
         var conditions: [String] = []
         if let condition = catalogue.condition { conditions.append("(\(condition))") }
