@@ -286,10 +286,11 @@ def disk_full_of_the_database(platform):
 def disk_fills(platform):
     """The lake's disk is half full and gets fuller."""
     lake = platform.disk("lake")
-    platform.on_disk("mount", "-o", "remount,size=4400m", "none", lake)
-    platform.on_disk("fallocate", "-l", "2250m", lake + "/ballast")
+    # More than what is nearly full, which would speak in its place.
+    platform.on_disk("mount", "-o", "remount,size=7168m", "none", lake)
+    platform.on_disk("fallocate", "-l", "3900m", lake + "/ballast")
     # In a day of divided time, 24 minutes, at this pace a third more than is free.
-    with Repeating(5, lambda number: platform.on_disk("fallocate", "-l", "10m", f"{lake}/more-{number}")):
+    with Repeating(5, lambda number: platform.on_disk("fallocate", "-l", "15m", f"{lake}/more-{number}")):
         yield
     platform.make_room("lake")
 
