@@ -203,7 +203,7 @@ class Platform:
         self.environment = {
             "PATH": "/usr/bin:/bin", "HOME": self.folder, "TMPDIR": self.folder, "DATA_DIR": self.folder + "/data",
             "BROKER_LISTEN": f"127.0.0.1:{self.ports['broker']}", "KAFKA_TOPIC_PARTITIONS": "1",
-            "API_LISTEN": f"127.0.0.1:{self.ports['api']}", "PG_MEMORY_BYTES": "134217728", "RECONNECT_SLEEP_SEC": "1", "HNSW_M": "4", "HNSW_EF_CONSTRUCTION": "8",
+            "API_LISTEN": f"127.0.0.1:{self.ports['api']}", "PG_MEMORY_BYTES": "134217728", "RECONNECT_SLEEP_SEC": "1", "HNSW_M": "8", "HNSW_EF_CONSTRUCTION": "24",
             "RECONNECT_MAX_SEC": "2", "RECONNECT_REFUSED_SEC": "2", "EMBED_URL": self.model.url, "EMBED_MODEL": "trial",
             "EMBED_DIMS": str(self.DIMENSIONS), "LLM_URL": self.model.url, "LLM_MODEL": "trial", "REQUEST_TIMEOUT_SEC": "3",
         }
