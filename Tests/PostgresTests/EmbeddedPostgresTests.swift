@@ -64,7 +64,8 @@ import Testing
         rival.shutDown()
     }
 
-    @Test("letters of all scripts are letters, and the order is that of bytes, whatever version PG_BIN_DIR names",
+    @Test(
+        "letters of all scripts are letters, and the order is that of bytes, whatever version PG_BIN_DIR names",
         arguments: [""] + LogicalPostgres.otherVersions)
     func locale(programsFolder: String) throws {
         let folder = try TemporaryFolder()
