@@ -35,7 +35,7 @@ package struct SourceOutcome: Sendable, Equatable {
         self.atMilliseconds = atMilliseconds
     }
 
-    /// The same for the same outcome of a request, whoever tells it.
+    /// The same outcome of a request has the same id in every process.
     package var id: String { "\(request)/\(state.rawValue)" }
 
     /// One JSON object. A reason that is longer than a record takes is cut.

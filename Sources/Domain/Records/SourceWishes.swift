@@ -149,7 +149,7 @@ package struct SourceWishes: Sendable, Equatable {
         if isNews { history[index].outcome = outcome }
     }
 
-    /// Snapshots that are not wanted any more, whoever reads them.
+    /// These snapshots are not wanted any more, even if a connector is reading one.
     private mutating func forget(_ ids: [String]) {
         begun.removeAll { ids.contains($0) }
         givenUp = Array((givenUp + ids).suffix(Self.givenUpMax))

@@ -10,7 +10,7 @@ package import Telemetry
 /// **Order.** A slot is made, which keeps the log from there on. Then the table is read as of that moment, and between its ranges the
 /// log. Versions are in the order of commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives
 /// first. A snapshot that was interrupted resumes as of a later moment: the one exported before ended with its session. So does
-/// one whose transaction has been open for some minutes, since it holds up whoever changes the table's definition.
+/// one whose transaction has been open for some minutes, since changes of the table's definition wait for it.
 ///
 /// **Position.** Of the log the slot keeps the place; what is confirmed to it has arrived in the topic. Of a snapshot the last key that has
 /// arrived is kept in a file. After a crash transactions and rows are sent again under the same event ids.

@@ -7,7 +7,7 @@ import Telemetry
 /// How one transaction by which a table is read follows another, and what may have changed between them.
 extension PostgresConnector {
     /// Opens the next transaction of a table whose present one has been open for long: vacuum keeps what it sees. As long as there is
-    /// no next one, the present one is read on, since it may be long until there is. But whoever waits for the table is let in.
+    /// no next one, the present one is read on, since it may be long until there is. But where others wait for the table, they go first.
     ///
     /// - Throws: ``CaptureError`` where changes are lost.
     func renewTable() throws {

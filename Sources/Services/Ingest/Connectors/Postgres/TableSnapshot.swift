@@ -45,7 +45,8 @@ final class TableSnapshot {
         try connection.script(
             "SET TRANSACTION SNAPSHOT \(PostgresText.literal(view.name))", operation: "take up the snapshot",
             timeoutMilliseconds: Self.limit)
-        // Not before the slot was made: whoever waits for the table would hold that up. What happened in between is looked for.
+        // Only now: making the slot would wait for an ALTER that is queued behind an earlier lock. The check below finds a table
+        // that was rewritten in between.
         try connection.script(
             "LOCK TABLE \(declaration.sqlName) IN ACCESS SHARE MODE", operation: "lock the table",
             timeoutMilliseconds: Self.limit)
